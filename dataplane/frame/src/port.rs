@@ -1,0 +1,100 @@
+//! The one way by which packets enter and leave the engine.
+
+use crate::frame::{Frame, Home};
+
+/// What a port is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PortRole {
+    /// Outer datagrams: frames are UDP payloads, `meta.path` names the other side.
+    Wan,
+    /// Inner packets of this host: frames are IP packets.
+    Host,
+}
+
+/// How a port moves packets, as it really is and not as it was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum PortMode {
+    /// Kernel sockets or a TUN device with their offloads (GSO, GRO, vnet_hdr).
+    Offload,
+    /// Kernel sockets or a TUN device, a packet a system call's entry.
+    Plain,
+    /// Memory of this process: tests.
+    Memory,
+}
+
+impl PortMode {
+    /// The mode's name as status and metrics show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            PortMode::Offload => "offload",
+            PortMode::Plain => "plain",
+            PortMode::Memory => "memory",
+        }
+    }
+}
+
+/// What a port counted since it was made. Packets are datagrams or IP packets, super-packets counted by their parts
+/// as sent and as one where received whole.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct PortCounters {
+    /// Frames received.
+    pub rx_frames: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Received and dropped: longer than the buffer.
+    pub rx_too_long: u64,
+    /// Received and dropped: the kernel's description of the packet made no sense.
+    pub rx_malformed: u64,
+    /// Receives that failed for another reason than having nothing.
+    pub rx_errors: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets dropped because the kernel's queue stayed full.
+    pub tx_full: u64,
+    /// Packets dropped because they exceed the path's MTU as the kernel knows it.
+    pub tx_too_long: u64,
+    /// Packets dropped for any other error of the kernel: no route, no address, device down.
+    pub tx_errors: u64,
+    /// Packets sent after the remembered local address was refused and forgotten.
+    pub tx_source_forgotten: u64,
+}
+
+/// A port: a batch of frames in, a batch out. It belongs to one shard and is called by that shard's thread alone;
+/// no call blocks beyond the moment a full kernel queue needs to drain.
+pub trait Port: Send {
+    /// Appends frames that have arrived to `out`, at most `limit` of them; `out` has the capacity. Says how many.
+    /// A burst is what has arrived: nothing is waited for.
+    fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize;
+
+    /// Sends every frame, in order within a path, and empties `frames`. Frames must be of this port's home; each
+    /// ends in the pool, sent or counted as dropped. IP packets of host ports are whole and with valid checksums;
+    /// the port may merge neighbours for the kernel's offloads.
+    fn transmit(&mut self, frames: &mut Vec<Frame>);
+
+    /// A fresh frame of this port with room for `len` bytes, or `None` while all are abroad.
+    fn fresh(&mut self, len: usize) -> Option<Frame>;
+
+    /// Takes home a frame that was received here, or fresh and not sent.
+    fn give_back(&mut self, frame: Frame);
+
+    /// The home of this port's frames.
+    fn home(&self) -> Home;
+
+    /// All frames this port owns, at home and abroad.
+    fn frames(&self) -> usize;
+
+    /// What the port is for.
+    fn role(&self) -> PortRole;
+
+    /// The mode in force.
+    fn mode(&self) -> PortMode;
+
+    /// What the port counted.
+    fn counters(&self) -> PortCounters;
+
+    /// Whether a path whose local address the kernel refused was sent without it since the last call: the engine
+    /// then forgets the address of that peer. Taken one at a time; `None` when there is no more.
+    fn forgotten_source(&mut self) -> Option<core::net::SocketAddr>;
+}
