@@ -1,0 +1,146 @@
+//! What the data plane tells of itself.
+
+use crate::desired::{Origin, Revision};
+use crate::endpoint::Endpoint;
+use crate::key::PublicKey;
+use crate::prefix::Prefix;
+use core::net::SocketAddr;
+use serde::{Deserialize, Serialize};
+
+/// The whole data plane at one moment.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The interface's name.
+    pub interface: String,
+    /// The program's version.
+    pub version: String,
+    /// The process's number.
+    pub pid: u32,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// The revision in force.
+    pub revision: Revision,
+    /// The interface's public key, while it has a private one.
+    pub public_key: Option<PublicKey>,
+    /// The UDP port in force.
+    pub listen_port: u16,
+    /// The mark on outgoing datagrams; 0 is none.
+    pub fwmark: u32,
+    /// The tunnel's MTU in bytes.
+    pub mtu: u32,
+    /// The AEAD back end in force.
+    pub aead: String,
+    /// How datagrams find their shard: `ebpf`, `classic-bpf`, `user-space` or `single`, and why not a better way.
+    pub steering: String,
+    /// What an operator should know: modes below the best, forwarding that is off, missing capabilities.
+    pub warnings: Vec<String>,
+    /// The shards.
+    pub shards: Vec<ShardStatus>,
+    /// Handshake messages waiting for the worker.
+    pub handshake_queue: usize,
+    /// The peers, in the order of their declaration.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// One shard.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ShardStatus {
+    /// The shard's number.
+    pub shard: u16,
+    /// Its ports.
+    pub ports: Vec<PortStatus>,
+    /// Peers at home here.
+    pub active_peers: usize,
+    /// Whether cookies are demanded now.
+    pub under_load: bool,
+    /// Packets opened.
+    pub opened: u64,
+    /// Packets sealed.
+    pub sealed: u64,
+    /// Frames handed to other shards.
+    pub handed_over: u64,
+    /// Handshakes completed.
+    pub handshakes: u64,
+    /// Cookie replies sent.
+    pub cookie_replies: u64,
+    /// Drops by reason: name and count, reasons without any left out.
+    pub drops: Vec<(String, u64)>,
+    /// Bursts by size: 1, 2, 3–4, 5–8, 9–16, 17–32, 33 and more packets.
+    pub burst_sizes: [u64; 7],
+}
+
+/// One port of a shard.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PortStatus {
+    /// What it is: `wan` or `host`.
+    pub role: String,
+    /// The mode in force.
+    pub mode: String,
+    /// Frames received, and their bytes.
+    pub rx_frames: u64,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Packets sent, and their bytes.
+    pub tx_packets: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Errors and drops of the port itself: name and count, those without any left out.
+    pub errors: Vec<(String, u64)>,
+    /// Frames the port owns, and those now abroad.
+    pub frames: usize,
+}
+
+/// How a peer is, at a glance.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum Health {
+    /// It has a session in which authenticated packets arrived within the last 180 s.
+    Healthy,
+    /// No session is wanted: nothing to send and nothing received.
+    Idle,
+    /// Something is wrong; [`PeerStatus::trouble`] says what.
+    Degraded,
+}
+
+impl Health {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Health::Healthy => "healthy",
+            Health::Idle => "idle",
+            Health::Degraded => "degraded",
+        }
+    }
+}
+
+/// One peer.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its key.
+    pub public_key: PublicKey,
+    /// Its name for people.
+    pub name: Option<String>,
+    /// Who declared it.
+    pub origin: Origin,
+    /// Whether a preshared key is set.
+    pub has_preshared_key: bool,
+    /// The endpoint as configured.
+    pub configured_endpoint: Option<Endpoint>,
+    /// Where it is reached now.
+    pub endpoint: Option<SocketAddr>,
+    /// Cryptokey routing.
+    pub allowed_ips: Vec<Prefix>,
+    /// Seconds between persistent keepalives.
+    pub persistent_keepalive: Option<u16>,
+    /// When the last handshake completed: nanoseconds since 1970, 0 for never.
+    pub last_handshake_unix_ns: u64,
+    /// Bytes received in authenticated messages, as `wg` counts them.
+    pub rx_bytes: u64,
+    /// Bytes sent in messages, as `wg` counts them.
+    pub tx_bytes: u64,
+    /// At a glance.
+    pub health: Health,
+    /// What is wrong, in one line.
+    pub trouble: Option<String>,
+    /// The shard that is its home, while it is active.
+    pub shard: Option<u16>,
+}
