@@ -1,0 +1,101 @@
+# Weir's front door. `make help` lists what can be asked for.
+#
+# Everything is built by the user who calls make; root is used, through sudo where needed, only to install Debian
+# packages, to run a gateway and to run the tests that make network namespaces.
+
+.DEFAULT_GOAL := help
+.PHONY: help run lab build check test bench peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+# The command behind `make run`. ENDPOINT= is the address that clients will use.
+WEIR_RUN = $(TARGET)/release/weir run $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+
+# The gateway that `make lab` measures: weir, wireguard-go, boringtun or gotatun.
+GATEWAY ?= weir
+
+# Crates without sockets, files or privileges, whose tests run anywhere.
+PURE_CRATES := abi wire frame crypto noise config engine testkit
+
+# Rust code and the XDP program; libbpf is built from its crate.
+BUILD_PACKAGES := gcc libc6-dev make pkg-config clang llvm libelf-dev zlib1g-dev
+RUN_PACKAGES := iproute2 nftables wireguard-tools
+# Network namespaces and peers; then the virtual machine.
+TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool procps \
+	qemu-system-x86 busybox-static cpio kmod xz-utils
+
+# DEPS=no leaves installing packages to you, as on systems other than Debian.
+DEPS ?= yes
+
+# Names the packages of $(1) that are missing, then installs just these.
+define install_missing
+@[ "$(DEPS)" = yes ] || exit 0; \
+command -v dpkg-query > /dev/null || { \
+	echo "Not a Debian system. Install what corresponds to: $(1)"; \
+	echo "then run make with DEPS=no."; exit 1; }; \
+missing=""; \
+for package in $(1); do \
+	[ "$$(dpkg-query -W -f '$${db:Status-Status}' $$package 2> /dev/null)" = installed ] || \
+		missing="$$missing $$package"; \
+done; \
+[ -n "$$missing" ] || exit 0; \
+echo "Debian packages to install:$$missing"; \
+$(SUDO) apt-get -qq update && \
+$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing
+endef
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: run-deps build ## start a gateway on this host (ENDPOINT=address that clients use); Ctrl-C ends it
+	@$(SUDO) $(WEIR_RUN)
+
+lab: test-deps build ## client, gateway and server in network namespaces, measured (GATEWAY=weir)
+	@bench/peers/install wireguard-go $(filter-out weir wireguard-go,$(GATEWAY))
+	@cargo build --quiet --release -p weir-bench --bin lab
+	@$(SUDO) env GATEWAY=$(GATEWAY) $(TARGET)/release/lab
+
+build: build-deps ## the binaries, in target/release
+	@cargo build --release -p weir-gateway -p weir-cli
+
+check: build-deps ## formatting, lints and the tests that need no privileges
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test $(addprefix -p weir-,$(PURE_CRATES))
+
+test: test-deps build peers ## every test, with namespaces, peers and virtual machines
+	cargo test --workspace --no-fail-fast \
+		$(if $(SUDO),--config "target.'cfg(all())'.runner = ['sudo', '-E']")
+	$(MAKE) --no-print-directory vm-test
+
+vm-test: test-deps build ## the tests that need other kernels, in QEMU
+	bench/vm/selftest
+
+bench: test-deps build peers ## benchmarks, beside the peers
+	cargo bench --workspace
+
+peers: test-deps ## the WireGuard implementations that tests and benchmarks use, in target/peers/bin
+	@bench/peers/install
+
+dependency-check: ## that crates depend on each other only as written down
+	@cargo run --quiet -p weir-bench --bin deps
+
+fmt: ## format the code
+	cargo fmt --all
+
+clean: ## remove all that was built or downloaded
+	rm -rf target
+	cargo clean --quiet
+
+deps: build-deps run-deps test-deps ## install the Debian packages that are missing
+
+build-deps:
+	$(call install_missing,$(BUILD_PACKAGES))
+	@command -v cargo > /dev/null || { echo "No cargo on PATH: install a Rust toolchain (rustup) first."; exit 1; }
+
+run-deps: build-deps
+	$(call install_missing,$(RUN_PACKAGES))
+
+test-deps: run-deps
+	$(call install_missing,$(TEST_PACKAGES))
