@@ -1,0 +1,67 @@
+//! A point on the boot clock, handed in by whoever reads it.
+
+use core::ops::{Add, Sub};
+use core::time::Duration;
+
+/// Nanoseconds since boot, time asleep included (CLOCK_BOOTTIME). Arithmetic
+/// saturates: 2^64 ns are 584 years.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The boot itself.
+    pub const BOOT: Self = Self(0);
+
+    /// Later than everything that happens.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// The point `nanos` ns after boot.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since boot.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time passed since `earlier`; zero if that lies ahead.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(duration)))
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(duration)))
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Instant::BOOT - second, Instant::BOOT);
+        assert_eq!(Instant::NEVER + second, Instant::NEVER);
+        assert_eq!(Instant::BOOT + Duration::MAX, Instant::NEVER);
+        assert_eq!(Instant::BOOT.since(Instant::NEVER), Duration::ZERO);
+        assert_eq!((Instant::BOOT + second).since(Instant::BOOT), second);
+    }
+}
