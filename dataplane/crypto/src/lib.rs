@@ -1,1 +1,17 @@
-//! Placeholder.
+//! ChaCha20-Poly1305 (RFC 8439) over batches of packets, each with its own key, counter, length and place.
+//!
+//! The shard describes a burst as [`Seal`] and [`Open`] jobs and calls the back end once; which instructions do the
+//! work is decided once at start. A job reads the received frame and writes a fresh one, so bytes change their home
+//! for free. This crate knows no packet formats, keeps no keys and allocates nothing; the engine is its only caller.
+#![forbid(unsafe_code)]
+
+mod batch;
+mod ring_backend;
+
+pub use batch::{Aead, Key, Open, Plaintext, Seal, TAG_BYTES};
+pub use ring_backend::Ring;
+
+/// The back end for this CPU.
+pub fn best() -> &'static dyn Aead {
+    &Ring
+}
