@@ -1,1 +1,26 @@
-//! Placeholder.
+//! `weir.toml` and wg-quick's `.conf`: text in, facts out, and back.
+//!
+//! [`Config::parse`] reads a whole file, names every problem it finds by file, line, field, value and what was
+//! expected, and hands out either a configuration that is consistent in itself or nothing.
+//!
+//! It does no I/O: key files are read through a function that the caller passes. Errors and `Debug` output never show a
+//! secret. The gateway calls it at start and at every reload, the binary `weir` for everything else.
+#![forbid(unsafe_code)]
+
+mod check;
+mod config;
+mod dataplane;
+mod gateway;
+mod interface;
+pub mod key;
+mod limits;
+mod peer;
+pub mod problem;
+mod reader;
+
+pub use config::Config;
+pub use dataplane::{Dataplane, Offload, Profile, Shards, Steering};
+pub use gateway::Gateway;
+pub use interface::{Dns, Interface, InterfaceAddress, is_interface_name};
+pub use limits::Limits;
+pub use peer::is_peer_name;
