@@ -262,3 +262,228 @@ impl Candidate {
         header_valid && verify_transport(&self.parsed, packet) == Verdict::Valid
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::virtio::{NEEDS_CSUM, Pending};
+
+    /// A TCP packet over IPv4, as the packet with this index of a flow with payloads of 100 bytes.
+    fn tcp_v4(index: u32, flags: u8, payload_len: usize) -> Vec<u8> {
+        let mut packet = vec![0xab; 40 + payload_len];
+        packet[..20].fill(0);
+        packet[0] = 0x45;
+        packet[2..4].copy_from_slice(&(40 + payload_len as u16).to_be_bytes());
+        packet[4..6].copy_from_slice(&(index as u16).to_be_bytes());
+        packet[6..10].copy_from_slice(&[0x40, 0, 64, ip::TCP]);
+        packet[12..20].copy_from_slice(&[10, 0, 0, 1, 10, 0, 0, 2]);
+        packet[24..28].copy_from_slice(&(1000 + index * 100).to_be_bytes());
+        packet[32..34].copy_from_slice(&[0x50, flags]);
+        repair(&mut packet);
+        packet
+    }
+
+    fn udp_v6(payload_len: usize) -> Vec<u8> {
+        let mut packet = vec![0xab; 48 + payload_len];
+        packet[..40].fill(0);
+        packet[0] = 0x60;
+        packet[4..6].copy_from_slice(&(8 + payload_len as u16).to_be_bytes());
+        packet[6..8].copy_from_slice(&[ip::UDP, 64]);
+        packet[44..46].copy_from_slice(&(8 + payload_len as u16).to_be_bytes());
+        repair(&mut packet);
+        packet
+    }
+
+    fn repair(packet: &mut [u8]) {
+        ipv4_checksum(packet);
+        let parsed = ip::Packet::parse(packet).unwrap();
+        let at = parsed.l4_offset + if parsed.protocol == ip::TCP { 16 } else { 6 };
+        let partial = parsed
+            .pseudo_header(parsed.total_length - parsed.l4_offset)
+            .fold();
+        packet[at..at + 2].copy_from_slice(&partial.to_be_bytes());
+        let (start, offset) = (parsed.l4_offset as u16, (at - parsed.l4_offset) as u16);
+        crate::checksum::complete_partial(packet, start, offset).unwrap();
+    }
+
+    fn ipv4_checksum(packet: &mut [u8]) {
+        if packet[0] >> 4 == 4 {
+            ipv4::write_header_checksum(packet);
+        }
+    }
+
+    fn appended(state: &mut State, packet: &[u8]) -> bool {
+        state.append(packet) != Append::No
+    }
+
+    /// Catches a joined header that the kernel refuses or cuts elsewhere: each field, by hand.
+    #[test]
+    fn joined_headers_of_tcp() {
+        let mut head = tcp_v4(0, tcp::ACK, 100);
+        let mut state = start(&head).unwrap();
+        assert_eq!(
+            state.append(&tcp_v4(1, tcp::ACK, 100)),
+            Append::Yes { payload_offset: 40 }
+        );
+        assert_eq!(
+            state.append(&tcp_v4(2, tcp::ACK | tcp::PSH, 30)),
+            Append::Yes { payload_offset: 40 }
+        );
+        assert_eq!((state.count(), state.total_len(), state.ended()), (3, 270, true));
+        let header = state.finish(&mut head);
+        assert_eq!(
+            (header.flags, header.csum_start.get(), header.csum_offset.get()),
+            (NEEDS_CSUM, 20, 16)
+        );
+        let offload = Offload {
+            kind: Kind::TcpV4,
+            header_len: 40,
+            segment_size: 100,
+        };
+        assert_eq!(header.pending(), Ok(Pending::Segmentation(offload)));
+        assert_eq!(head[2..4], [1, 14]);
+        assert!(ipv4::header_checksum_valid(&head));
+        assert_eq!(head[33], tcp::ACK | tcp::PSH);
+        // 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + protocol 6 + length 250.
+        assert_eq!(head[36..38], (0x1403u16 + 6 + 250).to_be_bytes());
+    }
+
+    /// Catches UDP's own length left at the head's, or the flow label and hop limit not compared.
+    #[test]
+    fn joined_headers_of_udp() {
+        let mut head = udp_v6(64);
+        let mut state = start(&head).unwrap();
+        let mut other_hops = udp_v6(64);
+        other_hops[7] = 63;
+        assert_eq!(state.append(&other_hops), Append::No);
+        assert!(appended(&mut state, &udp_v6(64)));
+        assert!(appended(&mut state, &udp_v6(1)));
+        assert!(
+            !appended(&mut state, &udp_v6(1)),
+            "a shorter datagram is the last"
+        );
+        let header = state.finish(&mut head);
+        let offload = Offload {
+            kind: Kind::UdpL4,
+            header_len: 48,
+            segment_size: 64,
+        };
+        assert_eq!(header.pending(), Ok(Pending::Segmentation(offload)));
+        assert_eq!((header.csum_start.get(), header.csum_offset.get()), (40, 6));
+        assert_eq!(
+            (head[4..6].to_vec(), head[44..46].to_vec()),
+            (vec![0, 137], vec![0, 137])
+        );
+    }
+
+    /// Catches a head alone being rewritten: its checksum would go out partial without the flag.
+    #[test]
+    fn a_head_alone_is_left_as_it_is() {
+        let mut head = tcp_v4(0, tcp::ACK, 100);
+        let before = head.clone();
+        assert_eq!(start(&head).unwrap().finish(&mut head), virtio::Header::default());
+        assert_eq!(head, before);
+    }
+
+    /// Catches heads to which nothing can be appended without changing what the receiver sees.
+    #[test]
+    fn heads_that_stay_alone() {
+        for flags in [
+            0,
+            tcp::SYN | tcp::ACK,
+            tcp::FIN | tcp::ACK,
+            tcp::ACK | tcp::PSH,
+            0x14,
+            0x30,
+            0x50,
+            0x90,
+        ] {
+            assert!(start(&tcp_v4(0, flags, 100)).is_none(), "flags {flags:#x}");
+        }
+        assert!(start(&tcp_v4(0, tcp::ACK, 0)).is_none(), "no payload");
+        let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut packet = tcp_v4(0, tcp::ACK, 100);
+            change(&mut packet);
+            start(&packet).is_none()
+        };
+        assert!(!changed(&|_| {}));
+        assert!(changed(&|packet| packet[60] ^= 1), "a wrong checksum");
+        assert!(changed(&|packet| packet[10] ^= 1), "a wrong header checksum");
+        assert!(changed(&|packet| packet.push(0)), "bytes behind the packet");
+        assert!(changed(&|packet| {
+            packet[6] = 0x20;
+            ipv4_checksum(packet);
+        }));
+        assert!(changed(&|packet| {
+            packet[0] = 0x46;
+            ipv4_checksum(packet);
+        }));
+        let mut unchecked = tcp_v4(0, tcp::ACK, 100);
+        unchecked[9] = ip::UDP;
+        unchecked[24..28].copy_from_slice(&[0, 120, 0, 0]);
+        ipv4_checksum(&mut unchecked);
+        assert!(start(&unchecked).is_none(), "UDP without a checksum");
+    }
+
+    /// Catches a gap, another flow, a corrupt payload or a longer packet being joined.
+    #[test]
+    fn packets_that_do_not_continue() {
+        let head = tcp_v4(0, tcp::ACK, 100);
+        let refused = |packet: &[u8]| {
+            let mut state = start(&head).unwrap();
+            state.append(packet) == Append::No && state.count() == 1
+        };
+        assert!(!refused(&tcp_v4(1, tcp::ACK, 100)));
+        assert!(refused(&tcp_v4(2, tcp::ACK, 100)), "a gap");
+        assert!(refused(&tcp_v4(0, tcp::ACK, 100)), "a repetition");
+        assert!(refused(&tcp_v4(1, tcp::ACK, 101)), "longer than the head");
+        assert!(
+            refused(&tcp_v4(1, tcp::ACK | tcp::FIN, 100)),
+            "the end of the stream"
+        );
+        let mut corrupt = tcp_v4(1, tcp::ACK, 100);
+        corrupt[139] ^= 1;
+        assert!(refused(&corrupt), "a wrong checksum");
+        for at in [1, 8, 12, 16, 20, 22, 28, 34] {
+            let mut other = tcp_v4(1, tcp::ACK, 100);
+            other[at] ^= 4;
+            repair(&mut other);
+            assert!(refused(&other), "byte {at} differs");
+        }
+    }
+
+    /// Catches identifications lost that a router on the way needs, or compared where they mean nothing.
+    #[test]
+    fn identifications_matter_without_df() {
+        for (df, id, joined) in [
+            (true, 1, true),
+            (true, 7, true),
+            (false, 1, true),
+            (false, 7, false),
+        ] {
+            let mut packets = [tcp_v4(0, tcp::ACK, 100), tcp_v4(1, tcp::ACK, 100)];
+            packets[1][5] = id;
+            for packet in &mut packets {
+                packet[6] = if df { 0x40 } else { 0 };
+                repair(packet);
+            }
+            let mut state = start(&packets[0]).unwrap();
+            assert_eq!(appended(&mut state, &packets[1]), joined, "DF {df}, id {id}");
+        }
+    }
+
+    /// Catches a joined packet longer than its length field, or of more packets than the kernel takes.
+    #[test]
+    fn growth_is_bounded() {
+        let mut state = start(&udp_v6(2000)).unwrap();
+        while appended(&mut state, &udp_v6(2000)) {}
+        assert_eq!((state.count(), state.total_len()), (32, 64048));
+        assert!(appended(&mut state, &udp_v6(1487)), "what just fits");
+        assert_eq!(state.total_len(), MAX_LEN);
+
+        let mut state = start(&udp_v6(10)).unwrap();
+        while appended(&mut state, &udp_v6(10)) {}
+        assert_eq!(state.count(), MAX_PACKETS);
+        assert!(state.ended());
+    }
+}

@@ -197,3 +197,184 @@ fn write_message(message: &mut [u8], type_and_code: (u8, u8), second_word: u32, 
     let checksum = sum.add_bytes(message).finish();
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checksum::{Verdict, verify_transport};
+
+    const ROUTER_V4: &str = "192.0.2.1";
+    const ROUTER_V6: &str = "2001:db8::1";
+
+    fn v4(len: usize, protocol: u8) -> Vec<u8> {
+        let mut packet = vec![0x5a; len];
+        packet[..20].fill(0);
+        packet[0] = 0x45;
+        packet[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+        packet[4..6].copy_from_slice(&[0xbe, 0xef]);
+        packet[9] = protocol;
+        packet[12..20].copy_from_slice(&[10, 0, 0, 7, 10, 0, 0, 8]);
+        packet
+    }
+
+    fn v6(len: usize, next_header: u8) -> Vec<u8> {
+        let mut packet = vec![0x5a; len];
+        packet[..40].fill(0);
+        packet[0] = 0x60;
+        packet[4..6].copy_from_slice(&(len as u16 - 40).to_be_bytes());
+        packet[6] = next_header;
+        packet[8..24].copy_from_slice(&"2001:db8::7".parse::<Ipv6Addr>().unwrap().octets());
+        packet[24..40].copy_from_slice(&"2001:db8::8".parse::<Ipv6Addr>().unwrap().octets());
+        packet
+    }
+
+    fn answer(packet: &[u8], reason: Reason) -> Option<Vec<u8>> {
+        let source = if packet[0] >> 4 == 4 { ROUTER_V4 } else { ROUTER_V6 };
+        let mut out = [0xee; 1500];
+        let len = write_error(packet, source.parse().unwrap(), reason, &mut out)?;
+        assert!(
+            out[len..].iter().all(|byte| *byte == 0xee),
+            "nothing is written behind the message"
+        );
+        Some(out[..len].to_vec())
+    }
+
+    /// Catches wrong types and codes, addresses, checksums, and MTUs in the wrong place.
+    #[test]
+    fn messages_of_both_versions() {
+        let reasons = [
+            (Reason::TooBig { mtu: 1420 }, (3, 4), (2, 0)),
+            (Reason::TimeExceeded, (11, 0), (3, 0)),
+            (Reason::Unreachable(Unreachable::NoRoute), (3, 0), (1, 0)),
+            (Reason::Unreachable(Unreachable::Host), (3, 1), (1, 3)),
+            (Reason::Unreachable(Unreachable::AdminProhibited), (3, 13), (1, 1)),
+        ];
+        for (reason, in_v4, in_v6) in reasons {
+            for (offending, at, expected, router) in [
+                (v4(60, ip::UDP), 20, in_v4, ROUTER_V4),
+                (v6(80, ip::UDP), 40, in_v6, ROUTER_V6),
+            ] {
+                let message = answer(&offending, reason).unwrap();
+                let parsed = ip::Packet::parse(&message).unwrap();
+                assert_eq!(parsed.total_length, message.len());
+                assert_eq!(parsed.source, router.parse::<IpAddr>().unwrap());
+                assert_eq!(Some(parsed.destination), ip::source(&offending));
+                assert_eq!(verify_transport(&parsed, &message), Verdict::Valid);
+                assert!(at == 40 || ipv4::header_checksum_valid(&message));
+                assert_eq!((message[at], message[at + 1]), expected, "{reason:?}");
+                let mtu = if matches!(reason, Reason::TooBig { .. }) {
+                    1420u32
+                } else {
+                    0
+                };
+                assert_eq!(message[at + 4..at + 8], mtu.to_be_bytes(), "{reason:?}");
+                assert_eq!(message[at + 8..], offending);
+            }
+        }
+    }
+
+    /// Catches messages longer than the RFCs allow, quoted padding, and an MTU that overflows its 16 bits.
+    #[test]
+    fn quotes_are_bounded() {
+        assert_eq!(
+            answer(&v4(1500, ip::UDP), Reason::TimeExceeded).unwrap().len(),
+            576
+        );
+        assert_eq!(
+            answer(&v6(1500, ip::UDP), Reason::TimeExceeded).unwrap().len(),
+            1280
+        );
+        let mut padded = v4(60, ip::UDP);
+        padded.extend([0; 4]);
+        let message = answer(&padded, Reason::TooBig { mtu: 70_000 }).unwrap();
+        assert_eq!(message.len(), 88);
+        assert_eq!(message[24..28], [0, 0, 0xff, 0xff]);
+        let mut short = [0; 87];
+        let source = ROUTER_V4.parse().unwrap();
+        assert_eq!(
+            write_error(&padded, source, Reason::TimeExceeded, &mut short),
+            None
+        );
+    }
+
+    /// Catches a storm: an error about an error, or one sent to many, for each rule.
+    #[test]
+    fn what_is_never_answered() {
+        let silent = |packet: &[u8]| answer(packet, Reason::TimeExceeded).is_none();
+        for (icmp_type, expected) in [
+            (0, false),
+            (8, false),
+            (3, true),
+            (5, true),
+            (11, true),
+            (12, true),
+            (99, true),
+        ] {
+            let mut packet = v4(60, ip::ICMP);
+            packet[20] = icmp_type;
+            assert_eq!(silent(&packet), expected, "ICMP type {icmp_type}");
+        }
+        for (icmp_type, expected) in [
+            (128, false),
+            (129, false),
+            (1, true),
+            (2, true),
+            (127, true),
+            (137, true),
+        ] {
+            let mut packet = v6(80, ip::ICMPV6);
+            packet[40] = icmp_type;
+            assert_eq!(silent(&packet), expected, "ICMPv6 type {icmp_type}");
+        }
+        assert!(silent(&v4(20, ip::ICMP)), "an ICMP message without its type");
+
+        let mut later = v4(60, ip::UDP);
+        later[7] = 1;
+        assert!(silent(&later));
+        let mut first = v4(60, ip::UDP);
+        first[6] = 0x20;
+        assert!(!silent(&first));
+
+        for source in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "127.0.0.1",
+            "224.0.0.1",
+            "240.0.0.1",
+            "255.255.255.255",
+        ] {
+            let mut packet = v4(60, ip::UDP);
+            packet[12..16].copy_from_slice(&source.parse::<Ipv4Addr>().unwrap().octets());
+            assert!(silent(&packet), "from {source}");
+        }
+        for destination in ["224.0.0.1", "255.255.255.255"] {
+            let mut packet = v4(60, ip::UDP);
+            packet[16..20].copy_from_slice(&destination.parse::<Ipv4Addr>().unwrap().octets());
+            assert!(silent(&packet), "to {destination}");
+        }
+        for source in ["::", "::1", "ff02::1"] {
+            let mut packet = v6(80, ip::UDP);
+            packet[8..24].copy_from_slice(&source.parse::<Ipv6Addr>().unwrap().octets());
+            assert!(silent(&packet), "from {source}");
+        }
+    }
+
+    /// Catches path MTU discovery of IPv6 multicast broken, and other errors to its senders.
+    #[test]
+    fn multicast_learns_its_path_mtu() {
+        let mut packet = v6(80, ip::UDP);
+        packet[24] = 0xff;
+        assert!(answer(&packet, Reason::TooBig { mtu: 1280 }).is_some());
+        assert!(answer(&packet, Reason::TimeExceeded).is_none());
+    }
+
+    /// Catches an answer from an address of the other version.
+    #[test]
+    fn source_must_be_of_the_packets_version() {
+        let source = ROUTER_V6.parse().unwrap();
+        assert_eq!(
+            write_error(&v4(60, ip::UDP), source, Reason::TimeExceeded, &mut [0; 1500]),
+            None
+        );
+    }
+}
