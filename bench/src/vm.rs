@@ -1,0 +1,91 @@
+//! Running a program of this machine under another kernel, through `bench/vm/run`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::namespace::run;
+use crate::{Result, programs};
+
+/// A Debian kernel to boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernel {
+    /// Debian 12's own, the oldest that Weir supports.
+    V6_1,
+    /// The newest that Debian 12 offers beside it.
+    V6_12,
+}
+
+/// A virtual machine for one command. It has two CPUs without AVX-512, busybox, ip, wg, ping, iperf3 and ethtool, the
+/// modules veth, tun and wireguard, and no network but what the command makes.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    kernel: Kernel,
+    modules: Vec<String>,
+    programs: Vec<String>,
+    files: Vec<String>,
+    limit: Duration,
+}
+
+impl Kernel {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::V6_1, Self::V6_12];
+
+    fn series(self) -> &'static str {
+        match self {
+            Self::V6_1 => "6.1",
+            Self::V6_12 => "6.12",
+        }
+    }
+}
+
+impl Guest {
+    /// A machine with this kernel, which may run for two minutes.
+    pub fn new(kernel: Kernel) -> Self {
+        Self {
+            kernel,
+            modules: ["veth", "tun", "wireguard"].map(str::to_owned).into(),
+            programs: Vec::new(),
+            files: Vec::new(),
+            limit: Duration::from_secs(120),
+        }
+    }
+
+    /// Loads another module.
+    pub fn module(mut self, name: &str) -> Self {
+        self.modules.push(name.to_owned());
+        self
+    }
+
+    /// Brings a program of this machine, with its libraries, to the guest's PATH under its own name.
+    pub fn program(mut self, path: &Path) -> Self {
+        self.programs.push(path.display().to_string());
+        self
+    }
+
+    /// Brings a file to a path of the guest.
+    pub fn file(mut self, path: &Path, guest_path: &str) -> Self {
+        self.files.push(format!("{}:{guest_path}", path.display()));
+        self
+    }
+
+    /// Lets it run for this long.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Boots, runs a command in the guest's dash, and returns what it printed. A status other than 0 is an error that
+    /// holds the output.
+    pub fn run(&self, command: &str) -> Result<String> {
+        let program: PathBuf = programs::root().join("bench/vm/run");
+        run(Command::new(program)
+            .args(["-k", self.kernel.series()])
+            .args(["-m", &self.modules.join(" ")])
+            .args(["-p", &self.programs.join(" ")])
+            .args(["-f", &self.files.join(" ")])
+            .args(["-t", &self.limit.as_secs().to_string()])
+            .args(["--", command])
+            .stdin(Stdio::null()))
+    }
+}
