@@ -1,0 +1,9 @@
+//! The host's side of the data plane: what Weir asks of the kernel beside its packets, and the sockets by which it is
+//! configured and watched.
+//!
+//! The binary `weir-dataplane` puts these together with the engine. Nothing here touches a packet, runs another
+//! program, or keeps a secret longer than it takes to hand it over.
+#![deny(unsafe_code)]
+
+pub mod uapi;
+pub mod unix;
