@@ -209,3 +209,200 @@ impl CookieJar {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use weir_abi::key::PrivateKey;
+
+    use super::*;
+    use crate::{Index, Tai64n, initiate};
+
+    struct Pair {
+        responder: Identity,
+        remote: Remote,
+        message: [u8; INITIATION_LEN],
+    }
+
+    fn pair() -> Pair {
+        let initiator = Identity::new(&PrivateKey::from_bytes([1; 32]));
+        let responder = Identity::new(&PrivateKey::from_bytes([2; 32]));
+        let remote = Remote::new(&initiator, *responder.public()).unwrap();
+        let (message, _) = initiate(&initiator, &remote, Index(77), Tai64n::ZERO, [3; 32]).unwrap();
+        Pair {
+            responder,
+            remote,
+            message,
+        }
+    }
+
+    fn s(seconds: u64) -> Instant {
+        Instant::BOOT + Duration::from_secs(seconds)
+    }
+
+    fn source(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    /// Obtains a cookie at `now` from `secret` and stamps the message with it.
+    fn stamped(
+        pair: &Pair,
+        secret: &mut CookieSecret,
+        from: SocketAddr,
+        now: Instant,
+    ) -> [u8; INITIATION_LEN] {
+        let mut jar = CookieJar::default();
+        let mut message = pair.message;
+        jar.stamp(&mut message, now);
+        assert_eq!(message, pair.message, "no cookie yet, no mac2");
+        let reply = secret
+            .reply(now, &pair.responder, from, &message, [9; 24])
+            .unwrap();
+        assert_eq!(reply[4..8], 77u32.to_le_bytes());
+        assert!(jar.consume(&pair.remote, &reply, now));
+        jar.stamp(&mut message, now);
+        message
+    }
+
+    #[test]
+    fn a_cookie_makes_mac2_valid_for_one_to_two_minutes() {
+        let pair = pair();
+        let from = source("192.0.2.1:51820");
+        for (made, last_valid) in [(0, 119), (59, 119), (60, 179), (3_601, 3_719)] {
+            let mut secret = CookieSecret::new([5; 32]);
+            assert!(
+                !secret.mac2_valid(s(made), from, &pair.message),
+                "mac2 is still zero"
+            );
+            let message = stamped(&pair, &mut secret, from, s(made));
+            let mut other_shard = CookieSecret::new([5; 32]);
+            for shard in [&mut secret, &mut other_shard] {
+                assert!(shard.mac2_valid(s(made), from, &message));
+                assert!(shard.mac2_valid(s(last_valid), from, &message));
+                assert!(!shard.mac2_valid(s(last_valid + 1), from, &message));
+            }
+        }
+    }
+
+    /// Catches a cookie that leaves out the port (gotatun 0.6) or the address.
+    #[test]
+    fn a_cookie_is_bound_to_address_and_port() {
+        let pair = pair();
+        let mut secret = CookieSecret::new([5; 32]);
+        let message = stamped(&pair, &mut secret, source("192.0.2.1:51820"), s(0));
+        assert!(!secret.mac2_valid(s(0), source("192.0.2.1:51821"), &message));
+        assert!(!secret.mac2_valid(s(0), source("192.0.2.2:51820"), &message));
+        assert!(!secret.mac2_valid(s(0), source("[2001:db8::1]:51820"), &message));
+        assert!(secret.mac2_valid(s(0), source("[::ffff:192.0.2.1]:51820"), &message));
+        let message = stamped(&pair, &mut secret, source("[2001:db8::1]:51820"), s(0));
+        assert!(secret.mac2_valid(s(0), source("[2001:db8::1]:51820"), &message));
+        assert!(!secret.mac2_valid(s(0), source("[2001:db8::2]:51820"), &message));
+    }
+
+    #[test]
+    fn another_boot_secret_takes_no_cookie_of_ours() {
+        let pair = pair();
+        let from = source("192.0.2.1:51820");
+        let message = stamped(&pair, &mut CookieSecret::new([5; 32]), from, s(0));
+        assert!(!CookieSecret::new([6; 32]).mac2_valid(s(0), from, &message));
+    }
+
+    /// Catches a mac that does not cover every byte before it.
+    #[test]
+    fn every_flipped_bit_breaks_the_macs() {
+        let pair = pair();
+        let from = source("192.0.2.1:51820");
+        let mut secret = CookieSecret::new([5; 32]);
+        let message = stamped(&pair, &mut secret, from, s(0));
+        assert!(mac1_valid(&pair.responder, &message));
+        for bit in 0..8 * message.len() {
+            let mut flipped = message;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!secret.mac2_valid(s(0), from, &flipped), "bit {bit}");
+            let in_mac2 = bit / 8 >= INITIATION_LEN - MAC_LEN;
+            assert_eq!(mac1_valid(&pair.responder, &flipped), in_mac2, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        let pair = pair();
+        let mut secret = CookieSecret::new([5; 32]);
+        let from = source("192.0.2.1:51820");
+        let long = [1; 256];
+        for len in (0..long.len()).filter(|len| ![INITIATION_LEN, RESPONSE_LEN].contains(len)) {
+            let message = &long[..len];
+            assert!(!mac1_valid(&pair.responder, message) && !secret.mac2_valid(s(0), from, message));
+            assert!(
+                secret
+                    .reply(s(0), &pair.responder, from, message, [0; 24])
+                    .is_none()
+            );
+            let mut copy = message.to_vec();
+            CookieJar::default().stamp(&mut copy, s(0));
+            add_mac2(&mut copy, &Cookie([1; 16]));
+            assert_eq!(copy, message);
+        }
+    }
+
+    #[test]
+    fn transport_data_of_a_handshake_message_s_length_gets_no_cookie() {
+        let pair = pair();
+        let mut data = pair.message;
+        data[0] = 4;
+        let from = source("192.0.2.1:51820");
+        assert!(
+            CookieSecret::new([5; 32])
+                .reply(s(0), &pair.responder, from, &data, [0; 24])
+                .is_none()
+        );
+    }
+
+    /// Catches a reply that is taken though it answers nothing, answers
+    /// something else, comes twice, or was tampered with.
+    #[test]
+    fn the_jar_takes_one_reply_to_its_last_message() {
+        let pair = pair();
+        let from = source("192.0.2.1:51820");
+        let mut secret = CookieSecret::new([5; 32]);
+        let reply = secret
+            .reply(s(0), &pair.responder, from, &pair.message, [9; 24])
+            .unwrap();
+        let mut jar = CookieJar::default();
+        assert!(!jar.consume(&pair.remote, &reply, s(0)), "nothing was sent");
+        let mut other = pair.message;
+        other[INITIATION_LEN - 2 * MAC_LEN] ^= 1;
+        jar.stamp(&mut other, s(0));
+        assert!(
+            !jar.consume(&pair.remote, &reply, s(0)),
+            "it answers another message"
+        );
+        jar.stamp(&mut pair.message.clone(), s(0));
+        for bit in (0..8 * COOKIE_REPLY_LEN).filter(|bit| !(32..64).contains(bit)) {
+            let mut flipped = reply;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(!jar.consume(&pair.remote, &flipped, s(0)), "bit {bit}");
+        }
+        assert!(jar.cookie(s(0)).is_none());
+        assert!(jar.consume(&pair.remote, &reply, s(0)));
+        assert!(!jar.consume(&pair.remote, &reply, s(0)), "it was taken before");
+        assert!(jar.cookie(s(0)).is_some());
+    }
+
+    /// Catches a cookie used when its maker may refuse it: the message would be lost.
+    #[test]
+    fn the_jar_lets_go_of_its_cookie_in_time() {
+        let pair = pair();
+        let mut secret = CookieSecret::new([5; 32]);
+        let mut jar = CookieJar::default();
+        jar.stamp(&mut pair.message.clone(), s(1_000));
+        let from = source("192.0.2.1:51820");
+        let reply = secret
+            .reply(s(1_000), &pair.responder, from, &pair.message, [9; 24])
+            .unwrap();
+        assert!(jar.consume(&pair.remote, &reply, s(1_000)));
+        assert!(jar.cookie(s(1_115) - Duration::from_nanos(1)).is_some());
+        assert!(jar.cookie(s(1_115)).is_none());
+    }
+}

@@ -73,3 +73,46 @@ pub(crate) fn kdf3(chain: &[u8; 32], input: &[u8]) -> [Zeroizing<[u8; 32]>; 3] {
     let third = hmac(&secret, &[&*second, &[3]]);
     [first, second, third]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len())
+            .step_by(2)
+            .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
+            .collect()
+    }
+
+    /// RFC 7693 appendix B, and the reference implementation's first keyed vector
+    /// (key 00..1f, empty input).
+    #[test]
+    fn the_published_vectors_hold() {
+        let abc = hex("508c5e8c327c14e2e1a72ba34eeb452f37458b209ed63a294d999b4c86675982");
+        assert_eq!(hash(&[b"a", b"bc"])[..], abc);
+        let key: [u8; 32] = core::array::from_fn(|i| i as u8);
+        let empty = hex("48a8997da407876b3d79c0d92325ad3b89cbb754d86ab71aee047ad345fd2c49");
+        assert_eq!(prf(&key, b"")[..], empty);
+    }
+
+    /// Catches a KDF whose outputs are not a prefix of one another.
+    #[test]
+    fn the_kdfs_agree_where_they_overlap() {
+        let chain = [7; 32];
+        let one = kdf1(&chain, b"input");
+        let two = kdf2(&chain, b"input");
+        let three = kdf3(&chain, b"input");
+        assert_eq!((&one, &two[1]), (&three[0], &three[1]));
+        assert_eq!(one, two[0]);
+        assert!(three[0] != three[1] && three[1] != three[2]);
+    }
+
+    /// A 16-byte MAC is not a truncated 32-byte one: BLAKE2 takes the length in.
+    #[test]
+    fn the_mac_has_a_length_of_its_own() {
+        let key = [9; 32];
+        assert_ne!(mac(&key, &[b"text"]), prf(&key, b"text")[..16]);
+        assert_eq!(mac(&key, &[b"te", b"xt"]), mac(&key, &[b"text"]));
+    }
+}

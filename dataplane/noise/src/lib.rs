@@ -17,6 +17,7 @@
 mod aead;
 mod cookie;
 mod dh;
+mod gate;
 mod handshake;
 mod hash;
 mod identity;
@@ -32,6 +33,7 @@ mod time;
 mod timers;
 
 pub use cookie::{Cookie, CookieJar, CookieSecret, add_mac2, mac1_valid};
+pub use gate::{InitiationGate, InitiationRefused};
 pub use handshake::{HandshakeError, SessionKeys};
 pub use identity::{Identity, Remote, public_key};
 pub use index::Index;

@@ -248,3 +248,148 @@ impl Keypairs {
         retired
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    fn s(seconds: u64) -> Instant {
+        Instant::BOOT + Duration::from_secs(seconds)
+    }
+
+    fn keypair(local: u32, initiator: bool) -> Box<Keypair> {
+        let keys = SessionKeys {
+            send: [1; 32],
+            receive: [2; 32],
+            local: Index(local),
+            remote: Index(0),
+            initiator,
+        };
+        Box::new(Keypair::new(keys, s(0)))
+    }
+
+    fn slots(keypairs: &Keypairs) -> [Option<u32>; 3] {
+        [&keypairs.previous, &keypairs.current, &keypairs.next].map(|slot| Some(slot.as_ref()?.local().0))
+    }
+
+    fn sorted(retired: Retired) -> Vec<u32> {
+        let mut indices: Vec<_> = retired.into_iter().map(|index| index.0).collect();
+        indices.sort_unstable();
+        indices
+    }
+
+    #[test]
+    fn counters_are_given_out_once() {
+        let mut keypair = keypair(1, true);
+        assert_eq!(keypair.reserve(s(0)), Ok(0));
+        assert_eq!(keypair.reserve_many(s(0), 10), Ok(1..11));
+        assert_eq!(keypair.reserve(s(0)), Ok(11));
+        assert_eq!(keypair.sent(), 12);
+    }
+
+    /// Catches a nonce that wraps (boringtun 0.7.1), and a block that passes the limit.
+    #[test]
+    fn counters_end_at_reject_after_messages() {
+        let mut keypair = keypair(1, true);
+        keypair.send_counter = REJECT_AFTER_MESSAGES - 2;
+        assert_eq!(keypair.reserve_many(s(0), 3), Err(SendRefused::Exhausted));
+        assert_eq!(keypair.reserve(s(0)), Ok(REJECT_AFTER_MESSAGES - 2));
+        assert_eq!(keypair.reserve(s(0)), Ok(REJECT_AFTER_MESSAGES - 1));
+        assert_eq!(keypair.reserve(s(0)), Err(SendRefused::Exhausted));
+        assert_eq!(
+            keypair.reserve_many(s(0), 0),
+            Ok(REJECT_AFTER_MESSAGES..REJECT_AFTER_MESSAGES)
+        );
+    }
+
+    #[test]
+    fn ages_are_exact() {
+        let (mut initiator, responder) = (keypair(1, true), keypair(2, false));
+        let ns = Duration::from_nanos(1);
+        assert!(!initiator.needs_rekey_on_send(s(120) - ns) && initiator.needs_rekey_on_send(s(120)));
+        assert!(!initiator.needs_rekey_on_receive(s(165) - ns) && initiator.needs_rekey_on_receive(s(165)));
+        assert!(!responder.needs_rekey_on_send(s(179)) && !responder.needs_rekey_on_receive(s(179)));
+        assert!(initiator.may_receive(s(180) - ns) && !initiator.may_receive(s(180)));
+        assert_eq!(initiator.reserve(s(180)), Err(SendRefused::Expired));
+    }
+
+    /// Both roles renew a keypair that was used too often.
+    #[test]
+    fn rekey_after_messages() {
+        let mut responder = keypair(1, false);
+        responder.send_counter = REKEY_AFTER_MESSAGES - 1;
+        assert!(!responder.needs_rekey_on_send(s(0)));
+        assert!(responder.reserve(s(0)).is_ok() && responder.needs_rekey_on_send(s(0)));
+    }
+
+    #[test]
+    fn the_initiator_uses_its_keypair_at_once() {
+        let mut keypairs = Keypairs::default();
+        assert_eq!(sorted(keypairs.install(keypair(1, true))), []);
+        assert_eq!(sorted(keypairs.install(keypair(2, true))), []);
+        assert_eq!(slots(&keypairs), [Some(1), Some(2), None]);
+        assert_eq!(sorted(keypairs.install(keypair(3, true))), [1]);
+        assert_eq!(slots(&keypairs), [Some(2), Some(3), None]);
+    }
+
+    /// Catches an initiation alone that displaces a live session.
+    #[test]
+    fn the_responder_waits_for_confirmation() {
+        let mut keypairs = Keypairs::default();
+        let _ = keypairs.install(keypair(1, true));
+        let _ = keypairs.install(keypair(2, true));
+        assert_eq!(sorted(keypairs.install(keypair(3, false))), []);
+        assert_eq!(sorted(keypairs.install(keypair(4, false))), [3]);
+        assert_eq!(slots(&keypairs), [Some(1), Some(2), Some(4)]);
+        assert_eq!(keypairs.confirm(Index(2)), None);
+        assert_eq!(keypairs.confirm(Index(3)), None);
+        assert_eq!(keypairs.confirm(Index(4)).map(sorted), Some(vec![1]));
+        assert_eq!(slots(&keypairs), [Some(2), Some(4), None]);
+        assert_eq!(keypairs.confirm(Index(4)), None);
+    }
+
+    /// When both sides began at once, the keypair the other may already use stays reachable.
+    #[test]
+    fn an_unconfirmed_next_becomes_previous_under_a_new_current() {
+        let mut keypairs = Keypairs::default();
+        let _ = keypairs.install(keypair(1, true));
+        let _ = keypairs.install(keypair(2, true));
+        let _ = keypairs.install(keypair(3, false));
+        assert_eq!(sorted(keypairs.install(keypair(4, true))), [1, 2]);
+        assert_eq!(slots(&keypairs), [Some(3), Some(4), None]);
+    }
+
+    #[test]
+    fn keypairs_are_found_by_their_local_index() {
+        let mut keypairs = Keypairs::default();
+        let _ = keypairs.install(keypair(1, true));
+        let _ = keypairs.install(keypair(2, true));
+        let _ = keypairs.install(keypair(3, false));
+        for (local, slot) in [(1, Slot::Previous), (2, Slot::Current), (3, Slot::Next)] {
+            let found = keypairs
+                .by_local(Index(local))
+                .map(|(slot, keypair)| (slot, keypair.local()));
+            assert_eq!(found, Some((slot, Index(local))));
+        }
+        assert!(keypairs.by_local(Index(4)).is_none());
+        assert_eq!(keypairs.locals().count(), 3);
+        assert_eq!(keypairs.current().map(Keypair::local), Some(Index(2)));
+    }
+
+    #[test]
+    fn expiry_and_clearing_name_what_they_erased() {
+        let mut keypairs = Keypairs::default();
+        let _ = keypairs.install(keypair(1, true));
+        let mut young = keypair(2, true);
+        young.created = s(100);
+        let _ = keypairs.install(young);
+        assert_eq!(sorted(keypairs.expire(s(180))), [1]);
+        assert_eq!(slots(&keypairs), [None, Some(2), None]);
+        let _ = keypairs.install(keypair(3, true));
+        let _ = keypairs.install(keypair(4, false));
+        assert_eq!(sorted(keypairs.clear()), [2, 3, 4]);
+        assert_eq!(slots(&keypairs), [None; 3]);
+    }
+}

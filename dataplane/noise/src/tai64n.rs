@@ -48,7 +48,8 @@ pub struct CeilingReached {
 }
 
 /// Timestamps that only grow, whatever the wall clock does and across
-/// restarts, for all peers of one identity.
+/// restarts, for all peers of one identity. It has one owner: two sources could
+/// overtake one another in what a peer sees.
 ///
 /// A responder refuses an initiation that is not newer than the last. So every
 /// timestamp is max(wall clock, last given + 1 ns), and none passes a ceiling
@@ -100,5 +101,125 @@ impl TimestampSource {
     fn peek(&self, wall_ns: u64) -> u64 {
         let whitened = wall_ns - wall_ns % TIMESTAMP_GRANULARITY_NS;
         whitened.max(self.last_ns.saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DAY_NS: u64 = 86_400 * SECOND_NS;
+    const NOW_NS: u64 = 1_790_000_000 * SECOND_NS;
+
+    fn boundless(persisted_ns: u64) -> TimestampSource {
+        let mut source = TimestampSource::new(persisted_ns);
+        source.raise_ceiling(u64::MAX);
+        source
+    }
+
+    #[test]
+    fn the_label_is_big_endian_seconds_and_nanoseconds() {
+        let label = Tai64n::from_unix_nanos(SECOND_NS + 2);
+        assert_eq!(label.as_bytes(), &[0x40, 0, 0, 0, 0, 0, 0, 11, 0, 0, 0, 2]);
+        assert!(Tai64n::from_unix_nanos(SECOND_NS - 1) < Tai64n::from_unix_nanos(SECOND_NS));
+    }
+
+    /// Catches a label that tells the clock to the nanosecond.
+    #[test]
+    fn the_clock_is_whitened() {
+        let mut source = boundless(0);
+        let rounded = NOW_NS - NOW_NS % TIMESTAMP_GRANULARITY_NS;
+        let first = source.next(rounded + TIMESTAMP_GRANULARITY_NS - 1);
+        assert_eq!(first, Ok(Tai64n::from_unix_nanos(rounded)));
+        assert_eq!(source.next(rounded), Ok(Tai64n::from_unix_nanos(rounded + 1)));
+    }
+
+    /// Catches a lockout after the clock was set back (OPNsense), or forward and back.
+    #[test]
+    fn a_clock_set_back_or_forward_locks_nobody_out() {
+        let mut source = boundless(0);
+        let walls = [
+            NOW_NS,
+            NOW_NS - DAY_NS,
+            NOW_NS + DAY_NS,
+            NOW_NS,
+            0,
+            NOW_NS + 2 * DAY_NS,
+        ];
+        let stamps = walls.map(|wall_ns| source.next(wall_ns).unwrap());
+        assert!(stamps.is_sorted_by(|a, b| a < b), "{stamps:?}");
+    }
+
+    /// Catches timestamps that a crash forgets: those after it must exceed all before.
+    #[test]
+    fn a_restart_begins_above_the_ceiling() {
+        let mut before = TimestampSource::new(0);
+        let reserve_ns = 60 * SECOND_NS;
+        let on_disk = before.ceiling_due(NOW_NS, reserve_ns).unwrap();
+        before.raise_ceiling(on_disk);
+        let mut last = Tai64n::ZERO;
+        let mut wall_ns = NOW_NS;
+        while let Ok(stamp) = before.next(wall_ns) {
+            last = stamp;
+            wall_ns += SECOND_NS;
+        }
+        assert!(
+            wall_ns > NOW_NS + reserve_ns,
+            "the ceiling leaves less room than asked for"
+        );
+        let mut after = TimestampSource::new(on_disk);
+        assert!(
+            after.next(NOW_NS - DAY_NS).is_err(),
+            "nothing is on disk for this run yet"
+        );
+        after.raise_ceiling(after.ceiling_due(NOW_NS - DAY_NS, reserve_ns).unwrap());
+        assert!(after.next(NOW_NS - DAY_NS).unwrap() > last);
+    }
+
+    #[test]
+    fn a_refusal_changes_nothing_and_names_what_is_needed() {
+        let mut source = TimestampSource::new(NOW_NS);
+        let CeilingReached { needed_ns } = source.next(0).unwrap_err();
+        assert_eq!(needed_ns, NOW_NS + 1);
+        source.raise_ceiling(needed_ns);
+        source.raise_ceiling(0);
+        assert_eq!(source.next(0), Ok(Tai64n::from_unix_nanos(needed_ns)));
+    }
+
+    #[test]
+    fn the_ceiling_is_due_before_it_is_reached() {
+        let mut source = TimestampSource::new(0);
+        let ceiling = source.ceiling_due(NOW_NS, SECOND_NS).unwrap();
+        source.raise_ceiling(ceiling);
+        assert_eq!(source.ceiling_due(NOW_NS, SECOND_NS), None);
+        let late = ceiling - SECOND_NS / 2;
+        assert!(source.ceiling_due(late, SECOND_NS).is_some());
+        assert!(source.next(late).is_ok());
+    }
+
+    proptest! {
+        /// Whatever the wall clock, with restarts anywhere, timestamps only grow.
+        #[test]
+        fn timestamps_only_grow(steps in prop::collection::vec((any::<u64>(), any::<bool>()), 1..50)) {
+            let mut source = TimestampSource::new(0);
+            let mut on_disk = 0;
+            let mut last = Tai64n::ZERO;
+            for (wall_ns, restart) in steps {
+                // Room above, so that saturation at the end of time stays out of the test.
+                let wall_ns = wall_ns / 2;
+                if restart {
+                    source = TimestampSource::new(on_disk);
+                }
+                if let Some(ceiling_ns) = source.ceiling_due(wall_ns, SECOND_NS) {
+                    on_disk = ceiling_ns;
+                    source.raise_ceiling(ceiling_ns);
+                }
+                let stamp = source.next(wall_ns).unwrap();
+                prop_assert!(stamp > last);
+                last = stamp;
+            }
+        }
     }
 }

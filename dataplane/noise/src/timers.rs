@@ -1,6 +1,7 @@
 //! A peer's timers (whitepaper section 6), as Linux runs them.
 //!
 //! The engine reports what happened and asks what is due; nothing here waits.
+//! An interface that goes down replaces its peers' timers by new ones.
 //! Which events a message makes, in this order:
 //!
 //! | message | events |
@@ -58,6 +59,7 @@ pub struct Timers {
     jitter_ns: u32,
     /// Seconds; 0 is off.
     persistent_interval: u16,
+    unanswered: u8,
     need_another_keepalive: bool,
     sent_last_minute: bool,
 }
@@ -77,6 +79,7 @@ impl Timers {
             initiated: Instant::NEVER,
             jitter_ns: jitter_ns(jitter),
             persistent_interval: 0,
+            unanswered: 0,
             need_another_keepalive: false,
             sent_last_minute: false,
         }
@@ -123,8 +126,13 @@ impl Timers {
     /// Data waits for a session, or a keypair wants to be renewed: the
     /// attempt's REKEY_ATTEMPT_TIME begins anew. True if an initiation is to
     /// be sent now; if not, one was sent within REKEY_TIMEOUT.
+    ///
+    /// Should that initiation never get out, [`Timers::expire`] asks for it again.
     pub fn request_handshake(&mut self, now: Instant) -> bool {
         self.attempt_began = now;
+        if self.retransmit == Instant::NEVER {
+            self.retransmit = now + REKEY_TIMEOUT + self.jitter();
+        }
         self.may_initiate(now)
     }
 
@@ -139,6 +147,7 @@ impl Timers {
     pub fn handshake_initiated(&mut self, now: Instant, jitter: Duration) {
         self.jitter_ns = jitter_ns(jitter);
         self.initiated = now;
+        self.unanswered = self.unanswered.saturating_add(1);
         if self.attempt_began == Instant::NEVER {
             self.attempt_began = now;
         }
@@ -149,7 +158,15 @@ impl Timers {
     pub fn handshake_complete(&mut self, _now: Instant) {
         self.retransmit = Instant::NEVER;
         self.attempt_began = Instant::NEVER;
+        self.unanswered = 0;
         self.sent_last_minute = false;
+    }
+
+    /// Initiations sent since a handshake last completed, 255 at most. Unlike
+    /// the attempt it does not begin anew with more data, so it tells when an
+    /// endpoint's name wants to be resolved again.
+    pub fn unanswered_initiations(&self) -> u8 {
+        self.unanswered
     }
 
     /// New session keys exist.
@@ -165,16 +182,6 @@ impl Timers {
             (_, 0) => Instant::NEVER,
             (0, _) => now,
             (_, _) => self.persistent.min(now + self.persistent_interval()),
-        };
-    }
-
-    /// Clears everything but the persistent interval: the interface goes down.
-    pub fn stop(&mut self) {
-        let persistent_interval = self.persistent_interval;
-        *self = Self {
-            persistent_interval,
-            initiated: self.initiated,
-            ..Self::new(self.jitter())
         };
     }
 
@@ -221,6 +228,8 @@ impl Timers {
     fn retransmit_or_give_up(&mut self, now: Instant, due: &mut Due) {
         if now.since(self.attempt_began) < REKEY_ATTEMPT_TIME {
             due.retransmit = true;
+            // Moved on by `handshake_initiated`; stands if the initiation is lost before it is sent.
+            self.retransmit = now + REKEY_TIMEOUT + self.jitter();
             return;
         }
         due.gave_up = true;
@@ -252,3 +261,6 @@ fn take(deadline: &mut Instant, now: Instant) -> bool {
 fn jitter_ns(jitter: Duration) -> u32 {
     u32::try_from(jitter.as_nanos()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
