@@ -79,7 +79,7 @@ peers: test-deps ## the WireGuard implementations that tests and benchmarks use,
 	@bench/peers/install
 
 dependency-check: ## that crates depend on each other only as written down
-	@cargo run --quiet -p weir-bench --bin deps
+	@cargo run --quiet -p weir-bench --bin edges
 
 fmt: ## format the code
 	cargo fmt --all

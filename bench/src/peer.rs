@@ -77,14 +77,21 @@ impl Implementation {
         }
     }
 
+    /// The program that it is; none for the kernel.
+    pub fn program(self) -> Result<Option<PathBuf>> {
+        match self {
+            Self::Weir => programs::weir("weir-dataplane").map(Some),
+            Self::WireguardGo => programs::peer("wireguard-go").map(Some),
+            Self::Boringtun => programs::peer("boringtun-cli").map(Some),
+            Self::Gotatun => programs::peer("gotatun").map(Some),
+            Self::Kernel => Ok(None),
+        }
+    }
+
     /// The command that runs it in the foreground on an interface; none for the kernel, which is always running.
     fn command(self, interface: &str) -> Result<Option<Command>> {
-        let path = match self {
-            Self::Weir => programs::weir("weir-dataplane")?,
-            Self::WireguardGo => programs::peer("wireguard-go")?,
-            Self::Boringtun => programs::peer("boringtun-cli")?,
-            Self::Gotatun => programs::peer("gotatun")?,
-            Self::Kernel => return Ok(None),
+        let Some(path) = self.program()? else {
+            return Ok(None);
         };
         let mut command = Command::new(path);
         command.args(["-f", interface]);

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::namespace::run;
-use crate::{Result, programs};
+use crate::{Implementation, Result, programs};
 
 /// A Debian kernel to boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,5 +87,48 @@ impl Guest {
             .args(["-t", &self.limit.as_secs().to_string()])
             .args(["--", command])
             .stdin(Stdio::null()))
+    }
+}
+
+/// The environment variable by which a test knows that it runs in the guest.
+const GUEST_VARIABLE: &str = "WEIR_GUEST";
+
+/// Runs the test that calls this once more, inside a virtual machine, and panics with its output if it fails there.
+/// Returns whether the caller is the one inside, and shall thus do the work:
+///
+/// ```no_run
+/// # use weir_bench::{Implementation, vm};
+/// // #[test]
+/// fn peers_talk_on_the_oldest_kernel() {
+///     if vm::outside(vm::Kernel::V6_1, "peers_talk_on_the_oldest_kernel", &[Implementation::WireguardGo]) {
+///         return;
+///     }
+///     // The guest's kernel has WireGuard: Implementation::Kernel works here.
+/// }
+/// ```
+pub fn outside(kernel: Kernel, test: &str, implementations: &[Implementation]) -> bool {
+    if std::env::var_os(GUEST_VARIABLE).is_some() {
+        return false;
+    }
+    let program = std::env::current_exe().expect("a running test has a path");
+    let name = program
+        .file_name()
+        .expect("a program has a name")
+        .to_string_lossy()
+        .into_owned();
+    let mut guest = Guest::new(kernel).program(&program);
+    for implementation in implementations {
+        match implementation.program() {
+            Ok(Some(path)) => guest = guest.program(&path),
+            Ok(None) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let command =
+        format!("RUST_BACKTRACE=0 {GUEST_VARIABLE}=1 {name} --exact {test} --nocapture --test-threads 1");
+    match guest.program(Path::new("traceroute")).run(&command) {
+        Ok(output) if output.contains("test result: ok. 1 passed") => true,
+        Ok(output) => panic!("{kernel:?}: no test named {test} ran:\n{output}"),
+        Err(error) => panic!("{kernel:?}: {error}"),
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use weir_bench::device_config::{DeviceConfig, KeyPair, PeerConfig, preshared_key};
 use weir_bench::iperf::Iperf;
 use weir_bench::transfer::Transfer;
-use weir_bench::{End, Implementation, LabError, Namespace, Peer, Ping, Topology, traceroute, wait};
+use weir_bench::{End, Implementation, LabError, Namespace, Peer, Ping, Topology, traceroute, vm, wait};
 
 const LIMIT: Duration = Duration::from_secs(15);
 
@@ -137,6 +137,24 @@ fn wireguard_go_talks_to_boringtun() {
 #[test]
 fn gotatun_talks_to_wireguard_go() {
     peers_talk(Implementation::Gotatun, Implementation::WireguardGo);
+}
+
+/// Catches a laboratory that does not work inside the virtual machine, on the oldest kernel.
+#[test]
+fn the_kernel_talks_to_wireguard_go() {
+    let test = "the_kernel_talks_to_wireguard_go";
+    if !vm::outside(vm::Kernel::V6_1, test, &[Implementation::WireguardGo]) {
+        peers_talk(Implementation::Kernel, Implementation::WireguardGo);
+    }
+}
+
+/// Catches a laboratory that does not work inside the virtual machine, on the newest kernel.
+#[test]
+fn the_newest_kernel_talks_to_boringtun() {
+    let test = "the_newest_kernel_talks_to_boringtun";
+    if !vm::outside(vm::Kernel::V6_12, test, &[Implementation::Boringtun]) {
+        peers_talk(Implementation::Boringtun, Implementation::Kernel);
+    }
 }
 
 /// Catches a transfer that calls itself whole although bytes are missing, or that never ends.
