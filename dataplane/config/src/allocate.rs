@@ -1,0 +1,146 @@
+//! Addresses for new clients: the next free one in each of the interface's networks.
+
+use crate::config::Config;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use weir_abi::prefix::Prefix;
+
+/// Why no address can be given.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AllocateError {
+    /// Every address is taken.
+    #[error("{0} has no free address left; expected a larger network in addresses, or --allowed-ips")]
+    Full(Prefix),
+    /// No network to take one from.
+    #[error(
+        "the interface has no network to give addresses from; expected addresses such as \"10.77.0.1/24\", or --allowed-ips"
+    )]
+    NoNetwork,
+}
+
+/// One host prefix from each of the interface's networks, in their order: the lowest address that is not the
+/// interface's own, in no peer's allowed IPs, and not reserved by the network (its first address, and for IPv4 the
+/// broadcast address). Allowed IPs as wide as the network or wider reserve nothing: narrower ones may lie in them.
+pub fn allocate(config: &Config) -> Result<Vec<Prefix>, AllocateError> {
+    let own = config.interface.addresses.iter().map(|a| Prefix::host(a.address));
+    let taken: Vec<Prefix> = own
+        .chain(config.peers.iter().flat_map(|p| p.allowed_ips.iter().copied()))
+        .collect();
+    let mut networks: Vec<Prefix> = Vec::new();
+    for network in config.interface.addresses.iter().map(|a| a.network()) {
+        // An address without a network around it is the interface's alone.
+        if network != Prefix::host(network.address()) && !networks.contains(&network) {
+            networks.push(network);
+        }
+    }
+    if networks.is_empty() {
+        return Err(AllocateError::NoNetwork);
+    }
+    networks
+        .iter()
+        .map(|network| lowest_free(network, &taken))
+        .collect()
+}
+
+fn lowest_free(network: &Prefix, taken: &[Prefix]) -> Result<Prefix, AllocateError> {
+    let mut ranges: Vec<(u128, u128)> = taken
+        .iter()
+        .filter(|p| p.length() > network.length() && network.overlaps(p))
+        .map(range)
+        .collect();
+    ranges.sort_unstable();
+    let (mut candidate, mut last) = usable(network);
+    for (first_taken, last_taken) in ranges {
+        if first_taken > candidate {
+            break;
+        }
+        // The last address of IPv6 has none after it.
+        match last_taken.checked_add(1) {
+            Some(next) => candidate = candidate.max(next),
+            None => last = 0,
+        }
+    }
+    if candidate > last {
+        return Err(AllocateError::Full(*network));
+    }
+    Ok(Prefix::host(address(candidate, network.address().is_ipv4())))
+}
+
+/// The addresses of a network that hosts may have (RFC 1122 section 3.2.1.3, RFC 3021, RFC 4291 section 2.6.1).
+fn usable(network: &Prefix) -> (u128, u128) {
+    let (first, last) = range(network);
+    match (network.address().is_ipv4(), network.length()) {
+        (true, 31) | (false, 127) => (first, last),
+        (true, _) => (first + 1, last - 1),
+        (false, _) => (first + 1, last),
+    }
+}
+
+/// The first and last address as numbers.
+fn range(prefix: &Prefix) -> (u128, u128) {
+    let (first, bits) = match prefix.address() {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32),
+        IpAddr::V6(v6) => (v6.to_bits(), 128),
+    };
+    let hosts = u128::MAX
+        .checked_shr(128 - (bits - u32::from(prefix.length())))
+        .unwrap_or(0);
+    (first, first | hosts)
+}
+
+fn address(number: u128, v4: bool) -> IpAddr {
+    if v4 {
+        IpAddr::V4(Ipv4Addr::from_bits(number as u32))
+    } else {
+        IpAddr::V6(Ipv6Addr::from_bits(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn free(network: &str, taken: &[&str]) -> Option<String> {
+        let taken: Vec<Prefix> = taken.iter().map(|t| t.parse().unwrap()).collect();
+        lowest_free(&network.parse().unwrap(), &taken)
+            .ok()
+            .map(|p| p.to_string())
+    }
+
+    // Catches an address given twice, one inside a peer's site network, and the network's or broadcast address.
+    #[test]
+    fn the_lowest_free_address_is_found() {
+        for (network, taken, expected) in [
+            ("10.0.0.0/24", &["10.0.0.1/32"][..], Some("10.0.0.2/32")),
+            (
+                "10.0.0.0/24",
+                &["10.0.0.3/32", "10.0.0.1/32"],
+                Some("10.0.0.2/32"),
+            ),
+            (
+                "10.0.0.0/24",
+                &["10.0.0.1/32", "10.0.0.2/31", "10.0.0.0/25"],
+                Some("10.0.0.128/32"),
+            ),
+            (
+                "10.0.0.0/24",
+                &["0.0.0.0/0", "10.0.0.0/24", "10.0.0.1/32"],
+                Some("10.0.0.2/32"),
+            ),
+            ("10.0.0.0/24", &["10.0.0.0/25", "10.0.0.128/25"], None),
+            ("10.0.0.0/30", &["10.0.0.1/32", "10.0.0.2/32"], None),
+            ("10.0.0.0/31", &["10.0.0.0/32"], Some("10.0.0.1/32")),
+            (
+                "255.255.255.0/24",
+                &["255.255.255.0/25", "255.255.255.128/25"],
+                None,
+            ),
+            ("0.0.0.0/0", &[], Some("0.0.0.1/32")),
+            ("fd00::/64", &["fd00::1/128", "10.0.0.0/8"], Some("fd00::2/128")),
+            ("fd00::/64", &["fd00::/65"], Some("fd00::8000:0:0:0/128")),
+            ("ffff::/16", &["ffff::/17", "ffff:8000::/17"], None),
+            ("::/0", &["::/1", "8000::/1"], None),
+        ] {
+            assert_eq!(free(network, taken).as_deref(), expected, "{network} {taken:?}");
+        }
+    }
+}

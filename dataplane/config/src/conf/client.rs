@@ -1,0 +1,59 @@
+//! The `.conf` made for a client of the gateway.
+
+use super::{Conf, ConfInterface};
+use crate::config::Config;
+use crate::interface::InterfaceAddress;
+use weir_abi::desired::{Origin, Peer};
+use weir_abi::endpoint::Endpoint;
+use weir_abi::key::{PresharedKey, PrivateKey};
+use weir_abi::prefix::Prefix;
+
+/// What is known of a client.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Client {
+    /// Its private key, where it was generated here.
+    pub private_key: Option<PrivateKey>,
+    /// The key shared with the gateway.
+    pub preshared_key: Option<PresharedKey>,
+    /// The client's own addresses: those of its allowed IPs that are single hosts.
+    pub addresses: Vec<Prefix>,
+    /// Where it reaches the gateway.
+    pub endpoint: Option<Endpoint>,
+    /// Everything goes through the tunnel, not only the tunnel's own networks.
+    pub full_tunnel: bool,
+}
+
+/// The client's configuration. A full tunnel takes the families that the tunnel has addresses of.
+pub fn client(config: &Config, client: &Client) -> Conf {
+    let mut routes: Vec<Prefix> = Vec::new();
+    for address in &config.interface.addresses {
+        let network = address.network();
+        let all = Prefix::new(network.address(), 0).expect("every family has the empty prefix");
+        let route = if client.full_tunnel { all } else { network };
+        if !routes.contains(&route) {
+            routes.push(route);
+        }
+    }
+    let gateway = Peer {
+        preshared_key: client.preshared_key.clone(),
+        endpoint: client.endpoint.clone(),
+        allowed_ips: routes,
+        persistent_keepalive: Some(config.dataplane.keepalive_s).filter(|s| *s > 0),
+        ..Peer::new(config.public_key(), Origin::File)
+    };
+    let own = client.addresses.iter().map(|p| InterfaceAddress {
+        address: p.address(),
+        length: p.length(),
+    });
+    Conf {
+        interface: ConfInterface {
+            private_key: client.private_key.clone(),
+            addresses: own.collect(),
+            dns: config.interface.dns.clone(),
+            mtu: config.mtu(),
+            ..ConfInterface::default()
+        },
+        peers: vec![gateway],
+        notes: Vec::new(),
+    }
+}
