@@ -12,6 +12,7 @@
 
 pub mod device_config;
 mod error;
+pub mod gateway_lab;
 pub mod iperf;
 mod namespace;
 pub mod peer;

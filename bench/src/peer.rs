@@ -16,7 +16,7 @@ use crate::device_config::DeviceConfig;
 use crate::{LabError, Namespace, Process, Result, Topology, programs, wait};
 
 /// Where user-space implementations put their sockets (the cross-platform interface of wireguard-tools).
-const SOCKET_FOLDER: &str = "/var/run/wireguard";
+pub(crate) const SOCKET_FOLDER: &str = "/var/run/wireguard";
 
 /// How long a program may take to make its interface and its socket.
 const START_LIMIT: Duration = Duration::from_secs(10);

@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::namespace::NETNS_FOLDER;
+use crate::peer::SOCKET_FOLDER;
 use crate::{End, LabError, Namespace, Process, Result, programs, wait};
 
 /// What every namespace and folder of ours is called, before the process id.
@@ -68,7 +69,7 @@ impl Topology {
     /// An interface name that no other topology on this machine uses, ending in `label` (at most 5 characters). The
     /// sockets of user-space WireGuard are named after their interfaces, in one folder for all namespaces.
     pub fn interface(&self, label: &str) -> String {
-        let name = format!("w{}n{}{label}", base36(std::process::id()), base36(self.number));
+        let name = format!("{}{label}", self.interface_prefix());
         assert!(
             name.len() <= 15,
             "interface {name}: longer than Linux's 15 characters"
@@ -101,8 +102,23 @@ impl Topology {
         for namespace in self.namespaces().drain(..) {
             remove_namespace(&namespace.path());
         }
+        // A program that was killed leaves its socket behind.
+        for socket in entries(Path::new(SOCKET_FOLDER)) {
+            let name = socket
+                .file_name()
+                .map(|name| name.to_string_lossy())
+                .unwrap_or_default();
+            if name.starts_with(&self.interface_prefix()) {
+                // Another owner may have removed it since.
+                let _ = fs::remove_file(&socket);
+            }
+        }
         // A file that cannot be removed is found by the next topology.
         let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    fn interface_prefix(&self) -> String {
+        format!("w{}-{}-", base36(std::process::id()), base36(self.number))
     }
 
     fn namespaces(&self) -> MutexGuard<'_, Vec<Namespace>> {
