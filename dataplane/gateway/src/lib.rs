@@ -5,5 +5,6 @@
 //! program, or keeps a secret longer than it takes to hand it over.
 #![deny(unsafe_code)]
 
+pub mod netlink;
 pub mod uapi;
 pub mod unix;

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod memory;
+pub mod tun;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
