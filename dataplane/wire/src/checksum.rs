@@ -1,7 +1,7 @@
 //! The Internet checksum (RFC 1071), its incremental update (RFC 1624), and the pseudo headers of the transports
 //! (RFC 9293 section 3.1, RFC 8200 section 8.1).
 
-use crate::ip;
+use crate::{ip, udp};
 use std::net::IpAddr;
 
 /// A sum in ones' complement of 16-bit words, not yet folded to 16 bits nor inverted.
@@ -56,7 +56,6 @@ impl Sum {
     pub fn fold(self) -> u16 {
         let folded = (self.0 >> 32) + (self.0 & 0xffff_ffff);
         let folded = (folded >> 16 >> 16) + (folded >> 16 & 0xffff) + (folded & 0xffff);
-        let folded = (folded >> 16) + (folded & 0xffff);
         let folded = (folded >> 16) + (folded & 0xffff);
         u16::from_be(folded as u16)
     }
@@ -152,15 +151,19 @@ pub struct OutOfBounds;
 /// Completes the checksum of a packet that came with virtio's NEEDS_CSUM flag.
 ///
 /// The field at `csum_start + csum_offset` holds the folded sum of the pseudo header, and is replaced by the
-/// checksum of everything from `csum_start` on. A result of zero is written as 0xffff, which means the same, and
-/// which UDP needs.
+/// checksum of everything from `csum_start` on. At UDP's offset a result of zero is written as 0xffff.
 pub fn complete_partial(packet: &mut [u8], csum_start: u16, csum_offset: u16) -> Result<(), OutOfBounds> {
     let covered = packet.get_mut(usize::from(csum_start)..).ok_or(OutOfBounds)?;
     let at = usize::from(csum_offset);
     if covered.len() < at + 2 {
         return Err(OutOfBounds);
     }
-    let checksum = Sum::of(covered).finish_udp();
+    let sum = Sum::of(covered);
+    let checksum = if at == udp::CHECKSUM_OFFSET {
+        sum.finish_udp()
+    } else {
+        sum.finish()
+    };
     covered[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
     Ok(())
 }
@@ -307,5 +310,21 @@ mod tests {
         assert_eq!(verify_transport(&parsed, &packet), Verdict::Valid);
         packet[28] ^= 1;
         assert_eq!(verify_transport(&parsed, &packet), Verdict::Invalid);
+    }
+
+    /// Catches a UDP checksum of zero, which says that there is none, and TCP's changed from the usual form.
+    #[test]
+    fn zero_is_written_as_ones_for_udp_alone() {
+        for (offset, expected) in [(6, 0xffff), (16, 0x0000)] {
+            let mut covered = [0u8; 20];
+            covered[..2].fill(0xff);
+            complete_partial(&mut covered, 0, offset).unwrap();
+            let at = usize::from(offset);
+            assert_eq!(
+                u16::from_be_bytes([covered[at], covered[at + 1]]),
+                expected,
+                "offset {offset}"
+            );
+        }
     }
 }

@@ -153,7 +153,8 @@ impl State {
         virtio::Header::segmentation(offload, self.l4_offset as u16, csum_offset as u16)
     }
 
-    /// Whether these headers, as long as the head's, are what splitting makes for the next segment.
+    /// Whether these headers, as long as the head's, are what splitting makes for the next segment. TCP's flags are
+    /// not compared, because no candidate has others than ACK and PSH.
     fn continues(&self, header: &[u8]) -> bool {
         let head = &self.header[..self.header_len];
         let same = |range: std::ops::Range<usize>| head[range.clone()] == header[range];
@@ -167,7 +168,6 @@ impl State {
                 same(l4..l4 + 4)
                     && self.sequence_follows(header)
                     && same(l4 + 8..l4 + 13)
-                    && (head[l4 + 13] ^ header[l4 + 13]) & !tcp::PSH == 0
                     && same(l4 + 14..l4 + 16)
                     && same(l4 + 18..self.header_len)
             }
@@ -450,6 +450,25 @@ mod tests {
             repair(&mut other);
             assert!(refused(&other), "byte {at} differs");
         }
+    }
+
+    /// Catches a run that goes on after PSH, which would move it to another packet.
+    #[test]
+    fn push_ends_the_run() {
+        let mut state = start(&tcp_v4(0, tcp::ACK, 100)).unwrap();
+        assert!(appended(&mut state, &tcp_v4(1, tcp::ACK | tcp::PSH, 100)));
+        assert!(state.ended());
+        assert!(!appended(&mut state, &tcp_v4(2, tcp::ACK, 100)));
+    }
+
+    /// Catches headers compared beyond the end of a packet that is shorter than the head's headers.
+    #[test]
+    fn a_packet_shorter_than_the_heads_headers() {
+        let mut head = tcp_v4(0, tcp::ACK, 100);
+        head[32] = 0xf0;
+        repair(&mut head);
+        let mut state = start(&head).unwrap();
+        assert!(!appended(&mut state, &tcp_v4(0, tcp::ACK, 1)));
     }
 
     /// Catches identifications lost that a router on the way needs, or compared where they mean nothing.

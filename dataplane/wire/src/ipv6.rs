@@ -151,6 +151,9 @@ mod tests {
             None,
             "cut in the first header"
         );
+        packet[40] = 6;
+        let end = walk_extension_headers(&header(HOP_BY_HOP), &packet[..55]);
+        assert_eq!(end, None, "cut in the last header");
     }
 
     /// Catches a chain that never ends being walked without bound: each of these headers names another.

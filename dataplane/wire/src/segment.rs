@@ -267,6 +267,24 @@ mod tests {
         assert!(packets.iter().all(|packet| all_right(packet)));
     }
 
+    /// Catches a UDP checksum of zero, which over IPv6 is refused: the second segment's words add up to all ones.
+    #[test]
+    fn a_udp_checksum_is_never_zero() {
+        let mut packet = udp_v6(4);
+        let sum_of_others = 1 + 2 + u16::from(ip::UDP) + 10 + 10;
+        packet[50..52].copy_from_slice(&(!sum_of_others).to_be_bytes());
+        let packets = split(
+            &packet,
+            Offload {
+                kind: Kind::UdpL4,
+                header_len: 0,
+                segment_size: 2,
+            },
+        );
+        assert_eq!(packets[1][46..48], [0xff, 0xff]);
+        assert!(packets.iter().all(|packet| all_right(packet)));
+    }
+
     /// Catches a packet lost because the buffer offered for it was too short.
     #[test]
     fn a_short_buffer_loses_nothing() {
