@@ -26,7 +26,7 @@ pub enum Change {
     ListenPort(u16),
     /// Sets the mark on outgoing datagrams; 0 takes it away.
     Fwmark(u32),
-    /// Removes every peer of the asking origin; those of the UAPI socket remove all.
+    /// Removes every peer that the asking origin declared.
     RemoveAllPeers,
     /// Removes a peer; one that is not there is no error.
     RemovePeer(PublicKey),

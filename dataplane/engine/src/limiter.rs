@@ -1,0 +1,234 @@
+//! Limits on handshake messages that a spoofer cannot turn on others.
+//!
+//! A source that proved nothing counts only against ceilings of the shard, of which one is reserved for the endpoints
+//! of known peers. Only sources proved by mac2 have buckets of their own and can be put into quarantine. Transport
+//! data is never limited here.
+
+use crate::limits::*;
+use core::hash::BuildHasher;
+use core::net::IpAddr;
+use core::time::Duration;
+use foldhash::fast::RandomState;
+use weir_noise::Instant;
+
+/// What becomes of a handshake message whose mac1 is right.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admission {
+    /// To the worker.
+    Admit,
+    /// Answer with a cookie reply.
+    DemandCookie,
+    /// Drop: above the ceiling, and cookie replies are at theirs.
+    OverCeiling,
+    /// Drop: above the limit of its proved source or network.
+    SourceLimited,
+    /// Drop: its proved source is in quarantine.
+    Quarantined,
+}
+
+/// A token bucket: refilled at a rate, holding at most a second's worth.
+#[derive(Clone, Copy)]
+struct Bucket {
+    tokens_micro: u64,
+    filled: Instant,
+}
+
+impl Bucket {
+    const fn full(per_s: u32) -> Self {
+        Self {
+            tokens_micro: per_s as u64 * 1_000_000,
+            filled: Instant::BOOT,
+        }
+    }
+
+    fn take(&mut self, now: Instant, per_s: u32) -> bool {
+        let passed_us = now.since(self.filled).min(Duration::from_secs(1)).as_micros() as u64;
+        let most = u64::from(per_s) * 1_000_000;
+        if passed_us > 0 {
+            self.tokens_micro = (self.tokens_micro + passed_us * u64::from(per_s)).min(most);
+            self.filled = now;
+        }
+        let taken = self.tokens_micro >= 1_000_000;
+        if taken {
+            self.tokens_micro -= 1_000_000;
+        }
+        taken
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Source {
+    bucket: Bucket,
+    failures: u8,
+    quarantined_until: Instant,
+}
+
+/// The limits of one shard. Its memory is fixed.
+pub struct Limiter {
+    strangers: Bucket,
+    known: Bucket,
+    cookie_replies: Bucket,
+    sources: Vec<Source>,
+    networks: Vec<Bucket>,
+    hasher: RandomState,
+    under_load_until: Instant,
+}
+
+impl Default for Limiter {
+    fn default() -> Self {
+        let source = Source {
+            bucket: Bucket::full(SOURCE_PER_S),
+            failures: 0,
+            quarantined_until: Instant::BOOT,
+        };
+        Self {
+            strangers: Bucket::full(STRANGERS_PER_S),
+            known: Bucket::full(KNOWN_PER_S),
+            cookie_replies: Bucket::full(COOKIE_REPLIES_PER_S),
+            sources: vec![source; SOURCE_BUCKETS],
+            networks: vec![Bucket::full(NETWORK_PER_S); SOURCE_BUCKETS],
+            hasher: RandomState::default(),
+            under_load_until: Instant::BOOT,
+        }
+    }
+}
+
+impl Limiter {
+    /// Decides on a message of a source that proved nothing. `known`: it is the endpoint of a peer at home here;
+    /// `waiting`: jobs in the worker's queue.
+    pub fn unproved(&mut self, now: Instant, known: bool, waiting: usize) -> Admission {
+        if known && self.known.take(now, KNOWN_PER_S) {
+            return Admission::Admit;
+        }
+        if waiting >= JOBS_UNDER_LOAD || !self.strangers.take(now, STRANGERS_PER_S) {
+            self.under_load_until = now + UNDER_LOAD_HOLD;
+        }
+        if !self.under_load(now) {
+            return Admission::Admit;
+        }
+        let may_reply = self.cookie_replies.take(now, COOKIE_REPLIES_PER_S);
+        if may_reply {
+            Admission::DemandCookie
+        } else {
+            Admission::OverCeiling
+        }
+    }
+
+    /// Decides on a message whose mac2 proves its source.
+    pub fn proved(&mut self, now: Instant, source: IpAddr) -> Admission {
+        let at = self.place(source);
+        if self.sources[at].quarantined_until > now {
+            return Admission::Quarantined;
+        }
+        let network = self.place(network(source));
+        let within = self.sources[at].bucket.take(now, SOURCE_PER_S)
+            && self.networks[network].take(now, NETWORK_PER_S);
+        if within {
+            Admission::Admit
+        } else {
+            Admission::SourceLimited
+        }
+    }
+
+    /// A handshake of a proved source failed.
+    pub fn failed(&mut self, now: Instant, source: IpAddr) {
+        let at = self.place(source);
+        let source = &mut self.sources[at];
+        source.failures += 1;
+        if source.failures >= QUARANTINE_FAILURES {
+            source.failures = 0;
+            source.quarantined_until = now + QUARANTINE;
+        }
+    }
+
+    /// A handshake of a proved source came to be.
+    pub fn succeeded(&mut self, source: IpAddr) {
+        let at = self.place(source);
+        self.sources[at].failures = 0;
+    }
+
+    /// Whether strangers are asked for cookies.
+    pub fn under_load(&self, now: Instant) -> bool {
+        now < self.under_load_until
+    }
+
+    fn place(&self, source: IpAddr) -> usize {
+        self.hasher.hash_one(source) as usize % SOURCE_BUCKETS
+    }
+}
+
+/// The /24 or /56 of an address.
+fn network(address: IpAddr) -> IpAddr {
+    let length = if address.is_ipv4() { 24 } else { 56 };
+    weir_abi::prefix::Prefix::new(address, length).map_or(address, |prefix| prefix.address())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        Instant::from_nanos(1_000_000_000_000 + ms * 1_000_000)
+    }
+
+    fn ip(last: u32) -> IpAddr {
+        core::net::Ipv4Addr::from_bits(0xC000_0200 + last).into()
+    }
+
+    // Catches a flood of strangers that takes the known peers' share, the fault of a single global limit.
+    #[test]
+    fn a_flood_of_strangers_leaves_known_endpoints_alone() {
+        let mut limiter = Limiter::default();
+        for n in 0..100_000u64 {
+            limiter.unproved(at(n / 100), false, 0);
+        }
+        assert!(limiter.under_load(at(1000)));
+        assert_eq!(limiter.unproved(at(1000), false, 0), Admission::DemandCookie);
+        for _ in 0..100 {
+            assert_eq!(limiter.unproved(at(1000), true, STRANGER_JOBS), Admission::Admit);
+        }
+    }
+
+    // Catches a load state that never ends, and one that a full queue does not begin.
+    #[test]
+    fn load_begins_with_the_queue_and_ends_with_the_hold() {
+        let mut limiter = Limiter::default();
+        assert_eq!(limiter.unproved(at(0), false, 0), Admission::Admit);
+        assert_eq!(
+            limiter.unproved(at(0), false, JOBS_UNDER_LOAD),
+            Admission::DemandCookie
+        );
+        assert_eq!(limiter.unproved(at(999), false, 0), Admission::DemandCookie);
+        assert_eq!(limiter.unproved(at(1000), false, 0), Admission::Admit);
+    }
+
+    // Catches one proved source whose misdeeds count against another, and a quarantine without end.
+    #[test]
+    fn quarantine_is_for_the_source_alone_and_ends() {
+        let mut limiter = Limiter::default();
+        let (bad, good) = (ip(1), ip(77));
+        assert_ne!(
+            limiter.place(bad),
+            limiter.place(good),
+            "the two share a bucket; choose others"
+        );
+        for _ in 0..QUARANTINE_FAILURES {
+            limiter.failed(at(0), bad);
+        }
+        assert_eq!(limiter.proved(at(1), bad), Admission::Quarantined);
+        assert_eq!(limiter.proved(at(1), good), Admission::Admit);
+        let end = at(QUARANTINE.as_millis() as u64);
+        assert_eq!(limiter.proved(end, bad), Admission::Admit);
+    }
+
+    // Catches a bucket that never refills or never empties.
+    #[test]
+    fn a_proved_source_gets_its_rate() {
+        let mut limiter = Limiter::default();
+        let admitted = (0..10_000u64)
+            .filter(|ms| limiter.proved(at(*ms), ip(9)) == Admission::Admit)
+            .count();
+        let rate = SOURCE_PER_S as usize;
+        assert!((10 * rate..=11 * rate).contains(&admitted), "{admitted}");
+    }
+}

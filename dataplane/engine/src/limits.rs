@@ -1,0 +1,90 @@
+//! Every bound of the engine in one place.
+
+use core::time::Duration;
+
+/// Shards at most; the receiver index has room for more slots than this.
+pub const SHARDS_MAX: usize = 64;
+
+/// Slots that the high bits of a receiver index name.
+pub const SLOTS: usize = 1024;
+
+/// Bits of a receiver index behind its slot.
+pub const SLOT_SHIFT: u32 = 22;
+
+/// Peers registered at most.
+pub const PEERS_MAX: usize = 1 << 20;
+
+/// Allowed IPs of all peers together at most.
+pub const PREFIXES_MAX: usize = 1 << 22;
+
+/// Packets in one batch of the AEAD.
+pub const BATCH: usize = 64;
+
+/// Frames taken from a port at a time unless a profile says less.
+pub const BURST: usize = 32;
+
+/// Messages in the ring from one shard to another.
+pub const HANDOFF_RING: usize = 1024;
+
+/// Frames that all ports of one shard own together at most: the size of the rings by which they come home.
+pub const FRAMES_PER_SHARD: usize = 8192;
+
+/// Handoff messages taken from one ring before the next has its turn.
+pub const HANDOFF_BUDGET: usize = 64;
+
+/// How often a frame is handed on before it is dropped: twice covers a peer that moves while its packet is under way.
+pub const HOPS_MAX: u8 = 4;
+
+/// Initiations of strangers that wait for the handshake worker, all shards together.
+pub const STRANGER_JOBS: usize = 1024;
+
+/// Jobs for our own handshakes that wait for the worker, all shards together.
+pub const OWN_JOBS: usize = 1 << 16;
+
+/// Jobs waiting for the worker from which on a shard demands cookies.
+pub const JOBS_UNDER_LOAD: usize = STRANGER_JOBS / 8;
+
+/// How long a shard keeps demanding cookies after the last reason to.
+pub const UNDER_LOAD_HOLD: Duration = Duration::from_secs(1);
+
+/// Initiations a second that one shard admits from sources that proved nothing, before it demands cookies.
+pub const STRANGERS_PER_S: u32 = 500;
+
+/// Initiations a second kept free for sources that are the endpoints of peers at home on the shard.
+pub const KNOWN_PER_S: u32 = 500;
+
+/// Cookie replies a second of one shard: answering must not become a flood of its own.
+pub const COOKIE_REPLIES_PER_S: u32 = 20_000;
+
+/// Initiations a second of one proved source address.
+pub const SOURCE_PER_S: u32 = 20;
+
+/// Initiations a second of one proved /24 or /56.
+pub const NETWORK_PER_S: u32 = 100;
+
+/// Token buckets of proved sources; a keyed hash chooses the place.
+pub const SOURCE_BUCKETS: usize = 4096;
+
+/// Failed handshakes of a proved source that put it into quarantine.
+pub const QUARANTINE_FAILURES: u8 = 20;
+
+/// How long the quarantine lasts.
+pub const QUARANTINE: Duration = Duration::from_secs(60);
+
+/// Packets of one peer that wait for a handshake.
+pub const QUEUED_PER_PEER: usize = 128;
+
+/// Bytes of waiting packets, all peers of a shard together.
+pub const QUEUED_BYTES: usize = 16 << 20;
+
+/// Peers whose timers are served before packets have their turn again.
+pub const TIMERS_PER_POLL: usize = 256;
+
+/// Generations of tables of which a shard can learn just what changed; older ones make it look at all its peers.
+pub const CHANGE_LOG: usize = 64;
+
+/// Events to the gateway that wait to be read.
+pub const EVENTS: usize = 4096;
+
+/// Peers described to the gateway before packets have their turn again.
+pub const SNAPSHOT_SLICE: usize = 256;

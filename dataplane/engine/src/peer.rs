@@ -1,0 +1,116 @@
+//! Everything of one peer that changes, held by the one shard that is its home.
+
+use crate::limits::QUEUED_PER_PEER;
+use crate::slots::Slot;
+use crate::tables::{PeerFacts, PeerId};
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use weir_frame::Path;
+use weir_noise::{CookieJar, Index, Initiator, Instant, Keypairs, Tai64n, Timers};
+
+/// How far a handshake that we began has come.
+pub enum Handshake {
+    /// None is under way.
+    Idle,
+    /// The worker makes the initiation.
+    Making(Index),
+    /// The initiation was sent.
+    Waiting(Box<Initiator>),
+    /// The worker checks a response.
+    Finishing(Index),
+}
+
+impl Handshake {
+    /// The index under which it is known.
+    pub fn index(&self) -> Option<Index> {
+        match self {
+            Handshake::Idle => None,
+            Handshake::Making(index) | Handshake::Finishing(index) => Some(*index),
+            Handshake::Waiting(initiator) => Some(initiator.local()),
+        }
+    }
+}
+
+/// A peer at home. About 4 KiB with a live session, most of it the replay windows.
+pub struct Peer {
+    /// What is to be of it.
+    pub facts: Arc<PeerFacts>,
+    /// The slot it is at home in, and of which its indices are.
+    pub slot: Slot,
+    /// How often it moved.
+    pub moves: u32,
+    /// Its sessions.
+    pub keypairs: Keypairs,
+    /// The handshake under way.
+    pub handshake: Handshake,
+    /// Its deadlines.
+    pub timers: Timers,
+    /// Cookies of the other side.
+    pub cookies: CookieJar,
+    /// Where it is.
+    pub path: Option<Path>,
+    /// The greatest timestamp received.
+    pub timestamp: Option<Tai64n>,
+    /// Packets that wait for a session, oldest first.
+    pub queue: VecDeque<Box<[u8]>>,
+    /// The earliest tick at which the wheel will look at it; `u64::MAX` for never.
+    pub on_wheel: u64,
+    /// Bytes of authentic messages received, as `wg` counts them.
+    pub rx_bytes: u64,
+    /// Bytes of messages sent, as `wg` counts them.
+    pub tx_bytes: u64,
+    /// When the last handshake completed, in ns since the Unix epoch; 0 for never.
+    pub last_handshake_unix_ns: u64,
+    /// When the last authentic message came.
+    pub last_received: Option<Instant>,
+    /// Initiations sent since the last completed handshake.
+    pub unanswered: u32,
+    /// The identity's serial under which its sessions were made.
+    pub identity_serial: u64,
+}
+
+impl Peer {
+    /// A peer that has done nothing yet.
+    pub fn new(facts: Arc<PeerFacts>, slot: Slot, identity_serial: u64, jitter: Duration) -> Self {
+        Self {
+            slot,
+            moves: 0,
+            keypairs: Keypairs::default(),
+            handshake: Handshake::Idle,
+            timers: Timers::new(jitter),
+            cookies: CookieJar::default(),
+            path: facts.endpoint.map(Path::to),
+            timestamp: facts.timestamp,
+            queue: VecDeque::new(),
+            on_wheel: u64::MAX,
+            rx_bytes: 0,
+            tx_bytes: 0,
+            last_handshake_unix_ns: 0,
+            last_received: None,
+            unanswered: 0,
+            identity_serial,
+            facts,
+        }
+    }
+
+    /// Its number.
+    pub fn id(&self) -> PeerId {
+        self.facts.id
+    }
+
+    /// All indices under which it is known.
+    pub fn indices(&self) -> impl Iterator<Item = Index> + '_ {
+        self.keypairs.locals().chain(self.handshake.index())
+    }
+
+    /// Puts a packet at the end of the queue; hands back the oldest if that makes too many.
+    pub fn enqueue(&mut self, packet: Box<[u8]>) -> Option<Box<[u8]>> {
+        self.queue.push_back(packet);
+        if self.queue.len() > QUEUED_PER_PEER {
+            self.queue.pop_front()
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What the gateway asks of a shard and what a shard tells the gateway.
+
+use super::{Now, Shard};
+use crate::counters::Counters;
+use crate::limits::SNAPSHOT_SLICE;
+use crate::tables::PeerId;
+use core::net::SocketAddr;
+use crossbeam_channel::Sender;
+use weir_frame::{Port, PortCounters, PortMode, PortRole};
+use weir_noise::{Instant, Tai64n};
+
+/// A request of the gateway.
+pub enum Command {
+    /// Describe yourself and, if asked for, the peers at home; the answer may come in several parts.
+    Snapshot {
+        /// Whether peers are wanted.
+        peers: bool,
+        /// Where the parts go.
+        to: Sender<Snapshot>,
+    },
+    /// Begin a handshake with each of these peers that is at home here: after a restart.
+    Initiate(Vec<PeerId>),
+    /// Use this port in place of the one at its number; the old one is dropped.
+    ReplacePort(Box<dyn Port>),
+}
+
+/// Something the gateway may want to act on. Events may be lost when nobody reads them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Some peer's endpoint, timestamp or session changed: what is kept for restarts is out of date.
+    Changed,
+    /// More than one initiation to this peer found no answer: its name may want resolving.
+    Unanswered(PeerId),
+    /// The handshake with this peer was given up.
+    GaveUp(PeerId),
+}
+
+/// A shard, or a part of it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The shard's number.
+    pub shard: u16,
+    /// Its counters.
+    pub counters: Counters,
+    /// Its ports: role, mode, counters and frames.
+    pub ports: Vec<(PortRole, PortMode, PortCounters, usize)>,
+    /// Peers at home.
+    pub active_peers: usize,
+    /// Whether cookies are demanded.
+    pub under_load: bool,
+    /// Some of the peers at home.
+    pub peers: Vec<PeerSnapshot>,
+    /// Whether this is the last part.
+    pub last: bool,
+}
+
+/// A peer at home.
+#[derive(Clone, Debug)]
+pub struct PeerSnapshot {
+    /// Its number.
+    pub id: PeerId,
+    /// Where it is.
+    pub endpoint: Option<SocketAddr>,
+    /// Bytes of authentic messages received.
+    pub rx_bytes: u64,
+    /// Bytes of messages sent.
+    pub tx_bytes: u64,
+    /// When the last handshake completed, in ns since the Unix epoch.
+    pub last_handshake_unix_ns: u64,
+    /// When the last authentic message came.
+    pub last_received: Option<Instant>,
+    /// The greatest timestamp received.
+    pub timestamp: Option<Tai64n>,
+    /// Whether there is a session that seals.
+    pub has_session: bool,
+    /// Initiations sent since the last completed handshake.
+    pub unanswered: u32,
+    /// Packets that wait for a session.
+    pub queued: usize,
+}
+
+/// A snapshot being told.
+pub(super) struct Progress {
+    next: usize,
+    peers: bool,
+    to: Sender<Snapshot>,
+}
+
+impl Shard {
+    pub(super) fn take_commands(&mut self, now: Now) -> bool {
+        let mut worked = false;
+        while let Ok(command) = self.commands.try_recv() {
+            worked = true;
+            match command {
+                Command::Snapshot { peers, to } => {
+                    self.snapshots.push_back(Progress { next: 0, peers, to });
+                }
+                Command::Initiate(peers) => peers.into_iter().for_each(|id| self.wake_peer(id, now)),
+                Command::ReplacePort(port) => self.replace_port(port),
+            }
+        }
+        worked
+    }
+
+    fn wake_peer(&mut self, id: PeerId, now: Now) {
+        let place = match self.by_id.get(&id).copied() {
+            Some(place) => Some(place),
+            None if self.answers_for(self.home_slot(id)).is_none() => self.activate(id, now),
+            None => None,
+        };
+        if let Some(place) = place {
+            self.request_handshake(place, now);
+        }
+    }
+
+    fn replace_port(&mut self, port: Box<dyn Port>) {
+        let home = port.home();
+        assert_eq!(home.shard, self.number, "a port's home is its shard");
+        self.flush();
+        let slot = &mut self.ports[usize::from(home.port)];
+        assert_eq!(
+            slot.port.role(),
+            port.role(),
+            "a port is replaced by one of its role"
+        );
+        slot.port = port;
+    }
+
+    /// Tells a slice of the snapshots that were asked for.
+    pub(super) fn tell_snapshots(&mut self, now: Now) -> bool {
+        let Some(mut progress) = self.snapshots.pop_front() else {
+            return false;
+        };
+        let end = if progress.peers {
+            (progress.next + SNAPSHOT_SLICE).min(self.peers.len())
+        } else {
+            0
+        };
+        let peers = self.peers[progress.next.min(end)..end]
+            .iter()
+            .flatten()
+            .map(|peer| PeerSnapshot {
+                id: peer.id(),
+                endpoint: peer.path.map(|path| path.remote),
+                rx_bytes: peer.rx_bytes,
+                tx_bytes: peer.tx_bytes,
+                last_handshake_unix_ns: peer.last_handshake_unix_ns,
+                last_received: peer.last_received,
+                timestamp: peer.timestamp,
+                has_session: peer
+                    .keypairs
+                    .current()
+                    .is_some_and(|keypair| !keypair.expired(now.at)),
+                unanswered: peer.unanswered,
+                queued: peer.queue.len(),
+            });
+        let snapshot = Snapshot {
+            shard: self.number,
+            peers: peers.collect(),
+            counters: self.counters.clone(),
+            ports: self
+                .ports
+                .iter()
+                .map(|slot| {
+                    (
+                        slot.port.role(),
+                        slot.port.mode(),
+                        slot.port.counters(),
+                        slot.port.frames(),
+                    )
+                })
+                .collect(),
+            active_peers: self.by_id.len(),
+            under_load: self.limiter.under_load(now.at),
+            last: !progress.peers || end == self.peers.len(),
+        };
+        let last = snapshot.last;
+        // Whoever asked may have gone; then there is nothing more to tell.
+        if progress.to.send(snapshot).is_ok() && !last {
+            progress.next = end;
+            self.snapshots.push_back(progress);
+        }
+        true
+    }
+
+    /// Tells the gateway; if it does not listen, the next event of the kind says the same.
+    pub(super) fn tell(&self, event: Event) {
+        let _ = self.events.try_send(event);
+    }
+}

@@ -1,0 +1,455 @@
+//! Handshake messages: admitted, handed to the worker, and what the worker makes of them.
+
+use super::{Event, Now, Shard};
+use crate::indices::Place;
+use crate::limiter::Admission;
+use crate::limits::HOPS_MAX;
+use crate::mesh::Message;
+use crate::peer::Handshake;
+use crate::slots::{Shard as Number, Slot};
+use crate::tables::PeerId;
+use crate::worker::{Job, Outcome};
+use core::time::Duration;
+use crossbeam_channel::TrySendError;
+use rand_core::Rng;
+use std::sync::Arc;
+use weir_abi::drops::Drop;
+use weir_frame::Path;
+use weir_noise::limits::REKEY_TIMEOUT_JITTER_MAX;
+use weir_noise::message::{COOKIE_REPLY_LEN, INITIATION_LEN, RESPONSE_LEN};
+use weir_noise::{Index, Initiator, Keypair, SessionKeys, Tai64n, mac1_valid};
+
+impl Shard {
+    /// An initiation arrived.
+    pub(super) fn initiation(&mut self, message: Box<[u8; INITIATION_LEN]>, path: Path, now: Now) {
+        let Some(identity) = self.tables.identity.clone() else {
+            return self.counters.drop(Drop::NoIdentity);
+        };
+        if !mac1_valid(&identity, &message[..]) {
+            return self.counters.drop(Drop::BadMac1);
+        }
+        let remote = path.remote;
+        let proved = self.cookie_secret.mac2_valid(now.at, remote, &message[..]);
+        let admission = if proved {
+            self.limiter.proved(now.at, remote.ip())
+        } else {
+            let known = self.endpoints.contains_key(&remote);
+            self.limiter.unproved(now.at, known, self.stranger_jobs.len())
+        };
+        match admission {
+            Admission::Admit => self.ask_worker_to_respond(message, path, proved),
+            Admission::DemandCookie => {
+                let mut nonce = [0; 24];
+                self.random.fill_bytes(&mut nonce);
+                if let Some(reply) = self
+                    .cookie_secret
+                    .reply(now.at, &identity, remote, &message[..], nonce)
+                {
+                    self.counters.cookie_replies += 1;
+                    self.send_message(&reply, path);
+                }
+                self.counters.drop(Drop::CookieDemanded);
+            }
+            Admission::OverCeiling => self.counters.drop(Drop::UnderLoad),
+            Admission::SourceLimited => self.counters.drop(Drop::SourceLimited),
+            Admission::Quarantined => self.counters.drop(Drop::Quarantined),
+        }
+    }
+
+    fn ask_worker_to_respond(&mut self, message: Box<[u8; INITIATION_LEN]>, path: Path, proved: bool) {
+        let random = self.random.next_u32();
+        let Some(slot) = self.tables.slots.some_slot(self.number, random) else {
+            // A shard that lost all its slots is about to end; the initiator tries again.
+            return self.counters.drop(Drop::WorkerFull);
+        };
+        let index = self.reserve(slot);
+        let job = Job::Respond {
+            shard: self.number,
+            index,
+            message,
+            path,
+            proved,
+        };
+        if self.stranger_jobs.try_send(job).is_err() {
+            self.indices.release(index);
+            self.counters.drop(Drop::WorkerFull);
+        }
+    }
+
+    /// A response arrived for an index of the peer at `place`.
+    pub(super) fn response(
+        &mut self,
+        place: Place,
+        index: Index,
+        message: Box<[u8; RESPONSE_LEN]>,
+        path: Path,
+    ) {
+        let valid = self
+            .tables
+            .identity
+            .as_ref()
+            .is_some_and(|identity| mac1_valid(identity, &message[..]));
+        if !valid {
+            return self.counters.drop(Drop::BadMac1);
+        }
+        let number = self.number;
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return self.counters.drop(Drop::UnknownIndex);
+        };
+        let waits = matches!(&peer.handshake, Handshake::Waiting(initiator) if initiator.local() == index);
+        if !waits {
+            return self.counters.drop(Drop::UnknownIndex);
+        }
+        let Handshake::Waiting(initiator) =
+            core::mem::replace(&mut peer.handshake, Handshake::Finishing(index))
+        else {
+            unreachable!("the handshake waits, as was just seen")
+        };
+        peer.rx_bytes += RESPONSE_LEN as u64;
+        let job = Job::Finish {
+            shard: number,
+            peer: Arc::clone(&peer.facts),
+            initiator,
+            message,
+            path,
+        };
+        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = self.own_jobs.try_send(job) {
+            self.counters.drop(Drop::WorkerFull);
+            if let (Job::Finish { initiator, .. }, Some(peer)) = (job, &mut self.peers[place as usize]) {
+                peer.handshake = Handshake::Waiting(initiator);
+            }
+        }
+        self.schedule(place);
+    }
+
+    /// A cookie reply arrived for an index of the peer at `place`.
+    pub(super) fn cookie_reply(&mut self, place: Place, message: &[u8; COOKIE_REPLY_LEN], now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return self.counters.drop(Drop::UnknownIndex);
+        };
+        let taken = match peer.facts.known_remote() {
+            Some(remote) => peer.cookies.consume(remote, message, now.at),
+            None => false,
+        };
+        if !taken {
+            self.counters.drop(Drop::BadCookie);
+        }
+    }
+
+    /// Wants a session with the peer: begins a handshake unless one is under way or was a moment ago.
+    pub(super) fn request_handshake(&mut self, place: Place, now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if peer.path.is_none() || self.tables.identity.is_none() {
+            return;
+        }
+        if peer.timers.request_handshake(now.at) {
+            self.initiate(place, now);
+        }
+        self.schedule(place);
+    }
+
+    /// Has the worker make an initiation, in place of one that may be waiting for its response.
+    pub(super) fn initiate(&mut self, place: Place, now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if matches!(peer.handshake, Handshake::Making(_) | Handshake::Finishing(_)) || peer.path.is_none() {
+            return;
+        }
+        let (id, slot) = (peer.id(), peer.slot);
+        if let Handshake::Waiting(initiator) = core::mem::replace(&mut peer.handshake, Handshake::Idle) {
+            self.indices.retire(initiator.local(), now.at);
+        }
+        let index = self.reserve(slot);
+        let jitter = self.jitter();
+        let number = self.number;
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        let job = Job::Initiate {
+            shard: number,
+            peer: Arc::clone(&peer.facts),
+            index,
+        };
+        if self.own_jobs.try_send(job).is_err() {
+            self.indices.release(index);
+            self.initiations.push_back(id);
+            return;
+        }
+        peer.handshake = Handshake::Making(index);
+        peer.timers.handshake_initiated(now.at, jitter);
+        self.indices.assign(index, place);
+        self.schedule(place);
+    }
+
+    /// Takes what the worker has done.
+    pub(super) fn take_outcomes(&mut self, now: Now) -> bool {
+        let mut worked = false;
+        for _ in 0..crate::limits::BURST {
+            let Ok(outcome) = self.outcomes.try_recv() else {
+                break;
+            };
+            self.outcome(outcome, 0, now);
+            worked = true;
+        }
+        let retries = self.initiations.len();
+        for _ in 0..retries {
+            if self.own_jobs.is_full() {
+                break;
+            }
+            let Some(id) = self.initiations.pop_front() else {
+                break;
+            };
+            if let Some(&place) = self.by_id.get(&id) {
+                self.initiate(place, now);
+                worked = true;
+            }
+        }
+        self.seal_waiting(now);
+        worked
+    }
+
+    /// One thing the worker has done, here or for the shard that passed it on.
+    pub(super) fn outcome(&mut self, outcome: Outcome, hops: u8, now: Now) {
+        let Some(id) = outcome.peer() else {
+            return self.refused(outcome, now);
+        };
+        let place = match self.by_id.get(&id).copied() {
+            Some(place) => place,
+            None => match self.answers_for(self.home_slot(id)) {
+                Some(to) if hops < HOPS_MAX => {
+                    // A message of this kind waits for room and is never handed back.
+                    let _ = self.links.send(to, Message::Outcome(Box::new(outcome), hops + 1));
+                    return;
+                }
+                Some(_) => return self.counters.drop(Drop::HandoffLoop),
+                None => match self.activate(id, now) {
+                    Some(place) => place,
+                    None => return self.counters.drop(Drop::PeerRemoved),
+                },
+            },
+        };
+        match outcome {
+            Outcome::Responded {
+                shard,
+                path,
+                timestamp,
+                response,
+                keys,
+                proved,
+                ..
+            } => {
+                self.responded(place, shard, path, timestamp, &response, keys, proved, now);
+            }
+            Outcome::Initiated {
+                initiator, message, ..
+            } => self.initiated(place, initiator, *message, now),
+            Outcome::NotInitiated { index, .. } => self.not_initiated(place, index, now),
+            Outcome::Finished {
+                shard, path, keys, ..
+            } => self.finished(place, shard, path, keys, now),
+            Outcome::NotFinished { initiator, .. } => self.not_finished(place, initiator),
+            Outcome::Refused { .. } => unreachable!("a refusal names no peer"),
+        }
+    }
+
+    fn refused(&mut self, outcome: Outcome, now: Now) {
+        let Outcome::Refused {
+            index,
+            reason,
+            path,
+            proved,
+        } = outcome
+        else {
+            return;
+        };
+        self.indices.release(index);
+        self.counters.drop(reason);
+        if proved {
+            self.limiter.failed(now.at, path.remote.ip());
+        }
+    }
+
+    /// An authentic initiation: if it is newer than every one before, its keypair is installed and the answer leaves.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the fields of one outcome, taken apart by the caller"
+    )]
+    fn responded(
+        &mut self,
+        place: Place,
+        arrived: Number,
+        path: Path,
+        timestamp: Tai64n,
+        response: &[u8; RESPONSE_LEN],
+        keys: SessionKeys,
+        proved: bool,
+        now: Now,
+    ) {
+        let index = keys.local;
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if peer.timestamp.is_some_and(|greatest| timestamp <= greatest) {
+            self.counters.drop(Drop::OldTimestamp);
+            if proved {
+                self.limiter.failed(now.at, path.remote.ip());
+            }
+            if arrived == self.number {
+                self.indices.release(index);
+            }
+            return;
+        }
+        if proved {
+            self.limiter.succeeded(path.remote.ip());
+        }
+        peer.timestamp = Some(timestamp);
+        peer.rx_bytes += INITIATION_LEN as u64;
+        let retired = peer.keypairs.install(Box::new(Keypair::new(keys, now.at)));
+        peer.timers.session_derived(now.at);
+        peer.timers.any_authenticated_received(now.at);
+        peer.timers.any_authenticated_sent(now.at);
+        peer.timers.any_authenticated_traversal(now.at);
+        let mut message = *response;
+        peer.cookies.stamp(&mut message, now.at);
+        peer.tx_bytes += RESPONSE_LEN as u64;
+        for index in retired {
+            self.indices.retire(index, now.at);
+        }
+        self.indices.assign(index, place);
+        self.roam(place, path);
+        self.send_message(&message, path);
+        self.tell(Event::Changed);
+        self.schedule(place);
+        if arrived != self.number {
+            self.move_peer(place, arrived, Slot::of(index), now);
+        }
+    }
+
+    fn initiated(
+        &mut self,
+        place: Place,
+        initiator: Box<Initiator>,
+        mut message: [u8; INITIATION_LEN],
+        now: Now,
+    ) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        let expected = matches!(peer.handshake, Handshake::Making(index) if index == initiator.local());
+        let (Some(path), true) = (peer.path, expected) else {
+            return;
+        };
+        peer.cookies.stamp(&mut message[..], now.at);
+        peer.handshake = Handshake::Waiting(initiator);
+        peer.unanswered = peer.unanswered.saturating_add(1);
+        let failing = peer.unanswered > 1;
+        peer.tx_bytes += INITIATION_LEN as u64;
+        peer.timers.any_authenticated_sent(now.at);
+        peer.timers.any_authenticated_traversal(now.at);
+        let id = peer.id();
+        self.counters.initiations += 1;
+        self.send_message(&message[..], path);
+        self.schedule(place);
+        if failing {
+            self.tell(Event::Unanswered(id));
+        }
+    }
+
+    fn not_initiated(&mut self, place: Place, index: Index, now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if matches!(peer.handshake, Handshake::Making(making) if making == index) {
+            peer.handshake = Handshake::Idle;
+            self.indices.retire(index, now.at);
+            self.counters.drop(Drop::BadHandshake);
+        }
+    }
+
+    /// The handshake that we began is complete: the session may be used at once.
+    fn finished(&mut self, place: Place, arrived: Number, path: Path, keys: SessionKeys, now: Now) {
+        let index = keys.local;
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if !matches!(peer.handshake, Handshake::Finishing(finishing) if finishing == index) {
+            return;
+        }
+        peer.handshake = Handshake::Idle;
+        let retired = peer.keypairs.install(Box::new(Keypair::new(keys, now.at)));
+        peer.timers.any_authenticated_received(now.at);
+        peer.timers.any_authenticated_traversal(now.at);
+        peer.timers.session_derived(now.at);
+        peer.last_received = Some(now.at);
+        for index in retired {
+            self.indices.retire(index, now.at);
+        }
+        self.indices.assign(index, place);
+        self.roam(place, path);
+        self.completed(place, now);
+        // The other side waits for a sign that we have the keys.
+        if !self.send_queued(place, now) {
+            self.keepalive(place, now);
+        }
+        self.schedule(place);
+        if arrived != self.number {
+            self.seal_waiting(now);
+            self.move_peer(place, arrived, Slot::of(index), now);
+        }
+    }
+
+    fn not_finished(&mut self, place: Place, initiator: Box<Initiator>) {
+        self.counters.drop(Drop::BadHandshake);
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if matches!(peer.handshake, Handshake::Finishing(index) if index == initiator.local()) {
+            peer.handshake = Handshake::Waiting(initiator);
+        }
+    }
+
+    /// An authentic message came under `index`: if its keypair waited for confirmation, the handshake is complete.
+    pub(super) fn confirm(&mut self, place: Place, index: Index, now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        let Some(retired) = peer.keypairs.confirm(index) else {
+            return;
+        };
+        for index in retired {
+            self.indices.retire(index, now.at);
+        }
+        self.completed(place, now);
+        self.send_queued(place, now);
+    }
+
+    fn completed(&mut self, place: Place, now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        peer.timers.handshake_complete(now.at);
+        peer.last_handshake_unix_ns = now.unix_ns;
+        peer.unanswered = 0;
+        self.counters.handshakes += 1;
+        self.tell(Event::Changed);
+    }
+
+    fn reserve(&mut self, slot: Slot) -> Index {
+        let random = &mut self.random;
+        self.indices.reserve(slot, || random.next_u32())
+    }
+
+    /// A random addition to the handshake timer.
+    pub(super) fn jitter(&mut self) -> Duration {
+        let most = REKEY_TIMEOUT_JITTER_MAX.as_nanos() as u64;
+        Duration::from_nanos((u64::from(self.random.next_u32()) * most) >> 32)
+    }
+
+    /// The number of a peer at home here.
+    pub(super) fn id_at(&self, place: Place) -> Option<PeerId> {
+        self.peers[place as usize].as_ref().map(|peer| peer.id())
+    }
+}

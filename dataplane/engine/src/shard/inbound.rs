@@ -1,0 +1,369 @@
+//! From the WAN in: datagrams are told apart, transport data is opened in batches, and what is inside goes to the
+//! host if its sender may send it.
+
+use super::{Now, Shard};
+use crate::indices::{Entry, Place};
+use crate::limits::{BATCH, HOPS_MAX};
+use crate::mesh::Message;
+use crate::slots::{Shard as Number, Slot};
+use arrayvec::ArrayVec;
+use weir_abi::drops::Drop;
+use weir_crypto::Open;
+use weir_frame::{Frame, Meta, Path, Segmentation};
+use weir_noise::Index;
+use weir_wire::ecn::{self, Ecn};
+use weir_wire::wireguard::{self, TAG_LEN, TRANSPORT_HEADER_LEN};
+use weir_wire::{ip, tcp};
+
+/// A transport message about to be opened: `held[frame]` holds it from `start` on, `len` bytes.
+pub(super) struct Candidate {
+    place: Place,
+    index: Index,
+    counter: u64,
+    frame: usize,
+    start: usize,
+    len: usize,
+    key: [u8; 32],
+}
+
+/// Where an index leads from here.
+pub(super) enum Lead {
+    /// To a peer at home here.
+    Here(Place),
+    /// To another shard.
+    There(Number),
+    /// Nowhere.
+    Nowhere,
+}
+
+impl Shard {
+    /// Takes one received frame in; its transport messages wait for [`Shard::open_candidates`].
+    pub(super) fn datagram(&mut self, frame: Frame, hops: u8, now: Now) {
+        let size = match frame.meta.segmentation {
+            Segmentation::Datagrams { size } if size > 0 => usize::from(size),
+            Segmentation::Datagrams { .. } | Segmentation::None | Segmentation::Super { .. } => {
+                frame.len().max(1)
+            }
+        };
+        if hops == 0 {
+            self.counters.burst(frame.len().div_ceil(size));
+        }
+        let Some(path) = frame.meta.path else {
+            self.counters.drop(Drop::Malformed);
+            return self.give_back(frame);
+        };
+        if let Some(to) = self.common_target(&frame, size) {
+            return self.hand_over(to, frame, hops, Message::Datagram);
+        }
+        let place = self.held.len();
+        let len = frame.len();
+        let meta = frame.meta;
+        self.held.push(frame);
+        let mut start = 0;
+        while start < len {
+            let end = len.min(start + size);
+            self.message(place, start, end, path, &meta, hops, now);
+            start = end;
+        }
+        if len == 0 {
+            self.counters.drop(Drop::Malformed);
+        }
+    }
+
+    /// The one other shard that every datagram of the frame is for.
+    fn common_target(&self, frame: &Frame, size: usize) -> Option<Number> {
+        let mut common = None;
+        for datagram in frame.bytes().chunks(size) {
+            let Lead::There(to) = self.lead(receiver(datagram)?) else {
+                return None;
+            };
+            if common.is_some_and(|other| other != to) {
+                return None;
+            }
+            common = Some(to);
+        }
+        common
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one datagram of a frame: where it lies and what came with it"
+    )]
+    fn message(
+        &mut self,
+        frame: usize,
+        start: usize,
+        end: usize,
+        path: Path,
+        meta: &Meta,
+        hops: u8,
+        now: Now,
+    ) {
+        let datagram = &self.held[frame].bytes()[start..end];
+        match wireguard::classify(datagram) {
+            wireguard::Message::Transport {
+                receiver, counter, ..
+            } => {
+                let index = Index(receiver);
+                match self.lead(index) {
+                    Lead::Here(place) => self.candidate(place, index, counter, frame, start, end, now),
+                    Lead::There(to) => self.hand_over_copy(to, frame, start, end, meta, hops),
+                    Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
+                }
+            }
+            wireguard::Message::Initiation(_) => {
+                let message = Box::new(datagram.try_into().expect("an initiation has its length"));
+                self.initiation(message, path, now);
+            }
+            wireguard::Message::Response(response) => {
+                let index = Index(response.receiver.get());
+                match self.lead(index) {
+                    Lead::Here(place) => {
+                        let message = Box::new(datagram.try_into().expect("a response has its length"));
+                        self.response(place, index, message, path);
+                    }
+                    Lead::There(to) => self.hand_over_copy(to, frame, start, end, meta, hops),
+                    Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
+                }
+            }
+            wireguard::Message::CookieReply(reply) => {
+                let index = Index(reply.receiver.get());
+                match self.lead(index) {
+                    Lead::Here(place) => {
+                        let message = datagram.try_into().expect("a cookie reply has its length");
+                        self.cookie_reply(place, &message, now);
+                    }
+                    Lead::There(to) => self.hand_over_copy(to, frame, start, end, meta, hops),
+                    Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
+                }
+            }
+            wireguard::Message::Unknown(_) => self.counters.drop(Drop::Malformed),
+        }
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one datagram of a frame: where it lies and what it says"
+    )]
+    fn candidate(
+        &mut self,
+        place: Place,
+        index: Index,
+        counter: u64,
+        frame: usize,
+        start: usize,
+        end: usize,
+        now: Now,
+    ) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return self.counters.drop(Drop::UnknownIndex);
+        };
+        let Some((_, keypair)) = peer.keypairs.by_local(index) else {
+            return self.counters.drop(Drop::UnknownIndex);
+        };
+        if !keypair.may_receive(now.at) {
+            return self.counters.drop(Drop::Expired);
+        }
+        if !keypair.replay.check(counter) {
+            return self.counters.drop(Drop::Replayed);
+        }
+        let key = *keypair.receive_key();
+        self.candidates.push(Candidate {
+            place,
+            index,
+            counter,
+            frame,
+            start,
+            len: end - start,
+            key,
+        });
+        if self.candidates.len() == BATCH {
+            self.open_candidates(now);
+        }
+    }
+
+    /// Opens what waits, as one batch, and passes on what is authentic.
+    pub(super) fn open_candidates(&mut self, now: Now) {
+        if self.candidates.is_empty() {
+            return;
+        }
+        let mut candidates = core::mem::take(&mut self.candidates);
+        let mut outs = core::mem::take(&mut self.fresh);
+        candidates.retain(|candidate| {
+            let frame = self.fresh_host(candidate.len - TRANSPORT_HEADER_LEN - TAG_LEN);
+            if frame.is_none() {
+                self.counters.drop(Drop::NoFrame);
+            }
+            frame.map(|frame| outs.push(frame)).is_some()
+        });
+        let mut authentic: ArrayVec<bool, BATCH> = ArrayVec::new();
+        {
+            let mut jobs: ArrayVec<Open<'_>, BATCH> = ArrayVec::new();
+            for (candidate, out) in candidates.iter().zip(&mut outs) {
+                let datagram = &self.held[candidate.frame].bytes()[candidate.start..][..candidate.len];
+                let ciphertext = &datagram[TRANSPORT_HEADER_LEN..];
+                out.set_len(ciphertext.len() - TAG_LEN);
+                let (key, counter) = (&candidate.key, candidate.counter);
+                jobs.push(Open {
+                    key,
+                    counter,
+                    ciphertext,
+                    out: out.bytes_mut(),
+                    authentic: false,
+                });
+            }
+            self.aead.open(&mut jobs);
+            authentic.extend(jobs.iter().map(|job| job.authentic));
+        }
+        for ((candidate, out), authentic) in candidates.drain(..).zip(outs.drain(..)).zip(authentic) {
+            if authentic {
+                self.opened(&candidate, out, now);
+            } else {
+                self.counters.drop(Drop::BadTag);
+                self.give_back(out);
+            }
+        }
+        self.candidates = candidates;
+        self.fresh = outs;
+    }
+
+    /// An authentic message: what it means to its session, then what is inside.
+    fn opened(&mut self, candidate: &Candidate, out: Frame, now: Now) {
+        let place = candidate.place;
+        let Some(peer) = &mut self.peers[place as usize] else {
+            self.counters.drop(Drop::PeerRemoved);
+            return self.give_back(out);
+        };
+        let fresh = peer
+            .keypairs
+            .by_local(candidate.index)
+            .is_some_and(|(_, k)| k.replay.accept(candidate.counter));
+        if !fresh {
+            self.counters.drop(Drop::Replayed);
+            return self.give_back(out);
+        }
+        self.counters.opened += 1;
+        peer.rx_bytes += candidate.len as u64;
+        peer.last_received = Some(now.at);
+        peer.timers.any_authenticated_received(now.at);
+        peer.timers.any_authenticated_traversal(now.at);
+        let meta = self.held[candidate.frame].meta;
+        let (id, data) = (peer.id(), !out.is_empty());
+        if data {
+            peer.timers.data_received(now.at);
+        }
+        let renew = peer
+            .keypairs
+            .current()
+            .is_some_and(|k| k.needs_rekey_on_receive(now.at))
+            && peer.timers.last_minute_handshake();
+        if let Some(path) = meta.path {
+            self.roam(place, path);
+        }
+        self.confirm(place, candidate.index, now);
+        if renew {
+            self.request_handshake(place, now);
+        }
+        self.schedule(place);
+        if data {
+            self.deliver(id, out, &meta)
+        } else {
+            self.give_back(out)
+        }
+    }
+
+    /// Checks what a peer sent through the tunnel and passes it to the host.
+    fn deliver(&mut self, id: crate::tables::PeerId, mut out: Frame, meta: &Meta) {
+        if let Err(reason) = self.admit_inner(id, &mut out, meta.traffic_class) {
+            self.counters.drop(reason);
+            return self.give_back(out);
+        }
+        self.send_packet(out);
+    }
+
+    fn admit_inner(&self, id: crate::tables::PeerId, out: &mut Frame, outer_class: u8) -> Result<(), Drop> {
+        let packet = ip::Packet::parse(out.bytes()).map_err(|_| Drop::InnerMalformed)?;
+        if self.tables.routes.lookup(packet.source) != Some(id) {
+            return Err(Drop::SourceNotAllowed);
+        }
+        out.set_len(packet.total_length);
+        let inner = Ecn::from_tos(packet.traffic_class);
+        let ecn = ecn::decapsulate(Ecn::from_tos(outer_class), inner).map_err(|_| Drop::EcnInvalid)?;
+        if ecn != inner {
+            ip::set_ecn(out.bytes_mut(), ecn);
+        }
+        if packet.protocol == ip::TCP {
+            tcp::clamp_mss(out.bytes_mut(), self.tables.mtu);
+        }
+        Ok(())
+    }
+
+    /// Where an index leads.
+    pub(super) fn lead(&self, index: Index) -> Lead {
+        match self.indices.get(index) {
+            Some(Entry::Peer(place)) => return Lead::Here(place),
+            Some(Entry::Moved(to)) => return Lead::There(to),
+            Some(Entry::Reserved | Entry::Retired) => return Lead::Nowhere,
+            None => {}
+        }
+        match self.answers_for(Slot::of(index)) {
+            Some(to) => Lead::There(to),
+            None => Lead::Nowhere,
+        }
+    }
+
+    /// The other shard that answers for a slot; `None` when it is this one.
+    pub(super) fn answers_for(&self, slot: Slot) -> Option<Number> {
+        let slots = &self.tables.slots;
+        let owner = slots.owner(slot);
+        if owner != self.number {
+            return Some(owner);
+        }
+        // A slot just gained: its peers are with the shard that had it until that says they are on their way.
+        let previous = slots.previous(slot);
+        let pending = previous != self.number && self.slots_done[usize::from(previous)] < slots.generation;
+        pending.then_some(previous)
+    }
+
+    /// Hands a frame to another shard; it ends here if it went round too often or there is no room.
+    pub(super) fn hand_over(&mut self, to: Number, frame: Frame, hops: u8, wrap: fn(Frame, u8) -> Message) {
+        if hops >= HOPS_MAX {
+            self.counters.drop(Drop::HandoffLoop);
+            return self.give_back(frame);
+        }
+        match self.links.send(to, wrap(frame, hops + 1)) {
+            Ok(()) => self.counters.handed_over += 1,
+            Err(Message::Datagram(frame, _) | Message::Packet(frame, _)) => {
+                self.counters.drop(Drop::HandoffFull);
+                self.give_back(frame);
+            }
+            Err(Message::Adopt(_) | Message::Moved(..) | Message::SlotsDone(_) | Message::Outcome(..)) => {
+                unreachable!("only frames are handed back")
+            }
+        }
+    }
+
+    /// Hands over one datagram of a frame whose others are for somebody else.
+    fn hand_over_copy(&mut self, to: Number, frame: usize, start: usize, end: usize, meta: &Meta, hops: u8) {
+        let Some(mut copy) = self.fresh_wan(end - start) else {
+            return self.counters.drop(Drop::NoFrame);
+        };
+        let written = copy.write(&self.held[frame].bytes()[start..end]);
+        debug_assert!(written, "the frame was asked for with this length");
+        copy.meta = Meta {
+            segmentation: Segmentation::None,
+            ..*meta
+        };
+        self.hand_over(to, copy, hops, Message::Datagram);
+    }
+}
+
+/// The receiver index of a datagram that has one, by its type and length alone.
+fn receiver(datagram: &[u8]) -> Option<Index> {
+    match wireguard::classify(datagram) {
+        wireguard::Message::Transport { receiver, .. } => Some(Index(receiver)),
+        wireguard::Message::Response(response) => Some(Index(response.receiver.get())),
+        wireguard::Message::CookieReply(reply) => Some(Index(reply.receiver.get())),
+        wireguard::Message::Initiation(_) | wireguard::Message::Unknown(_) => None,
+    }
+}

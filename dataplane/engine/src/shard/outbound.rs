@@ -1,0 +1,300 @@
+//! From the host out: packets find their peer by destination, take a counter each, and are sealed in batches.
+
+use super::{Now, Shard};
+use crate::indices::Place;
+use crate::limits::{BATCH, QUEUED_BYTES};
+use crate::mesh::Message;
+use crate::slots::Slot;
+use crate::tables::PeerId;
+use arrayvec::ArrayVec;
+use weir_abi::drops::Drop;
+use weir_crypto::{Plaintext, Seal, TAG_BYTES};
+use weir_frame::{Frame, Segmentation, Transport};
+use weir_wire::checksum::complete_partial;
+use weir_wire::segment::{Kind, Offload, Segments};
+use weir_wire::wireguard::{TRANSPORT_HEADER_LEN, TransportHeader};
+use weir_wire::{ecn, ip, tcp};
+use zerocopy::IntoBytes;
+
+/// A packet about to be sealed: its plaintext lies in `frame` behind the message's header, `plain` bytes.
+pub(super) struct Sealing {
+    frame: Frame,
+    plain: usize,
+    counter: u64,
+    key: [u8; 32],
+}
+
+/// Why no packet could be made ready for sealing.
+enum Unready {
+    /// There is no session: the packet is to wait for one.
+    NoSession,
+    /// It ends here.
+    Drop(Drop),
+}
+
+impl Shard {
+    /// Takes one frame of the host in; its packets wait for [`Shard::seal_waiting`].
+    pub(super) fn packet(&mut self, mut frame: Frame, hops: u8, now: Now) {
+        if let Some((start, offset)) = frame.meta.partial_checksum.take()
+            && frame.meta.segmentation == Segmentation::None
+            && complete_partial(frame.bytes_mut(), start, offset).is_err()
+        {
+            self.counters.drop(Drop::NotIp);
+            return self.give_back(frame);
+        }
+        let Some(destination) = ip::destination(frame.bytes()) else {
+            self.counters.drop(Drop::NotIp);
+            return self.give_back(frame);
+        };
+        let Some(id) = self.tables.routes.lookup(destination) else {
+            self.counters.drop(Drop::NoRoute);
+            return self.give_back(frame);
+        };
+        let place = match self.by_id.get(&id).copied() {
+            Some(place) => place,
+            None => match self.answers_for(self.home_slot(id)) {
+                Some(to) => return self.hand_over(to, frame, hops, Message::Packet),
+                None => match self.activate(id, now) {
+                    Some(place) => place,
+                    None => {
+                        self.counters.drop(Drop::PeerRemoved);
+                        return self.give_back(frame);
+                    }
+                },
+            },
+        };
+        match frame.meta.segmentation {
+            Segmentation::Super { transport, size } => self.super_packet(place, &frame, transport, size, now),
+            Segmentation::None | Segmentation::Datagrams { .. } => {
+                let len = ip::Packet::parse(frame.bytes()).map_or(frame.len(), |packet| packet.total_length);
+                frame.set_len(len);
+                self.single_packet(place, frame.bytes_mut(), now);
+            }
+        }
+        self.schedule(place);
+        self.held.push(frame);
+    }
+
+    /// Where a peer is at home.
+    pub(super) fn home_slot(&self, id: PeerId) -> Slot {
+        self.moved
+            .get(&id)
+            .map_or_else(|| Slot::first_home(id), |&(slot, _)| slot)
+    }
+
+    fn single_packet(&mut self, place: Place, packet: &mut [u8], now: Now) {
+        if packet.len() > usize::from(self.tables.mtu) {
+            return self.counters.drop(Drop::TooLarge);
+        }
+        tcp::clamp_mss(packet, self.tables.mtu);
+        match self.prepare(place, packet.len(), ip_class(packet), now) {
+            Ok(mut sealing) => {
+                sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
+                self.push_sealing(sealing, now);
+            }
+            Err(Unready::NoSession) => self.wait(place, packet, now),
+            Err(Unready::Drop(reason)) => self.counters.drop(reason),
+        }
+    }
+
+    fn super_packet(&mut self, place: Place, frame: &Frame, transport: Transport, size: u16, now: Now) {
+        let kind = match transport {
+            Transport::TcpV4 => Kind::TcpV4,
+            Transport::TcpV6 => Kind::TcpV6,
+            Transport::Udp => Kind::UdpL4,
+        };
+        let offload = Offload {
+            kind,
+            header_len: 0,
+            segment_size: size,
+        };
+        let Ok(mut segments) = Segments::new(frame.bytes(), offload) else {
+            return self.counters.drop(Drop::NotIp);
+        };
+        let most = segments.max_len();
+        if most > usize::from(self.tables.mtu) {
+            return self.counters.drop_many(Drop::TooLarge, segments.count());
+        }
+        let class = ip_class(frame.bytes());
+        for _ in 0..segments.count() {
+            match self.prepare(place, most, class, now) {
+                Ok(mut sealing) => {
+                    let room = &mut sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..];
+                    let Some(len) = segments.next_into(room) else {
+                        return self.give_back(sealing.frame);
+                    };
+                    sealing.plain = len;
+                    let padded = padded(len, usize::from(self.tables.mtu));
+                    sealing.frame.set_len(TRANSPORT_HEADER_LEN + padded + TAG_BYTES);
+                    self.push_sealing(sealing, now);
+                }
+                Err(Unready::NoSession) => {
+                    let mut packet = vec![0; most];
+                    let Some(len) = segments.next_into(&mut packet) else {
+                        return;
+                    };
+                    self.wait(place, &packet[..len], now);
+                }
+                Err(Unready::Drop(reason)) => {
+                    // The segment is not made, so that a full port costs little.
+                    self.counters.drop_many(reason, segments.count());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes a counter and a fresh frame for `plain` bytes, and writes the message's header.
+    fn prepare(&mut self, place: Place, plain: usize, class: u8, now: Now) -> Result<Sealing, Unready> {
+        let peer = self.peers[place as usize]
+            .as_mut()
+            .ok_or(Unready::Drop(Drop::PeerRemoved))?;
+        let path = peer.path.ok_or(Unready::NoSession)?;
+        let keypair = peer.keypairs.current_mut().ok_or(Unready::NoSession)?;
+        if keypair.expired(now.at) {
+            return Err(Unready::NoSession);
+        }
+        let (key, remote) = (*keypair.send_key(), keypair.remote());
+        let len = TRANSPORT_HEADER_LEN + padded(plain, usize::from(self.tables.mtu)) + TAG_BYTES;
+        let mut frame = self.fresh_wan(len).ok_or(Unready::Drop(Drop::NoFrame))?;
+        let peer = self.peers[place as usize]
+            .as_mut()
+            .expect("the peer was here a moment ago");
+        let keypair = peer
+            .keypairs
+            .current_mut()
+            .expect("the keypair was here a moment ago");
+        let Ok(counter) = keypair.reserve(now.at) else {
+            self.give_back(frame);
+            return Err(Unready::NoSession);
+        };
+        let renew = keypair.needs_rekey_on_send(now.at);
+        peer.tx_bytes += len as u64;
+        peer.timers.any_authenticated_traversal(now.at);
+        peer.timers.any_authenticated_sent(now.at);
+        if plain > 0 {
+            peer.timers.data_sent(now.at);
+        }
+        frame.set_len(len);
+        frame.room_mut()[..TRANSPORT_HEADER_LEN]
+            .copy_from_slice(TransportHeader::new(remote.0, counter).as_bytes());
+        frame.meta.path = Some(path);
+        frame.meta.traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
+        if renew {
+            self.request_handshake(place, now);
+        }
+        Ok(Sealing {
+            frame,
+            plain,
+            counter,
+            key,
+        })
+    }
+
+    fn push_sealing(&mut self, sealing: Sealing, now: Now) {
+        self.sealing.push(sealing);
+        if self.sealing.len() == BATCH {
+            self.seal_waiting(now);
+        }
+    }
+
+    /// Seals what waits, as one batch, and sends it.
+    pub(super) fn seal_waiting(&mut self, _now: Now) {
+        if self.sealing.is_empty() {
+            return;
+        }
+        let mut sealing = core::mem::take(&mut self.sealing);
+        {
+            let mut jobs: ArrayVec<Seal<'_>, BATCH> = ArrayVec::new();
+            for Sealing {
+                frame,
+                plain,
+                counter,
+                key,
+            } in &mut sealing
+            {
+                let out = &mut frame.bytes_mut()[TRANSPORT_HEADER_LEN..];
+                jobs.push(Seal {
+                    key,
+                    counter: *counter,
+                    plaintext: Plaintext::InPlace(*plain),
+                    out,
+                });
+            }
+            self.aead.seal(&mut jobs);
+        }
+        self.counters.sealed += sealing.len() as u64;
+        for sealed in sealing.drain(..) {
+            self.send_datagram(sealed.frame);
+        }
+        self.sealing = sealing;
+    }
+
+    /// Sends an empty message, or begins a handshake where there is no session.
+    pub(super) fn keepalive(&mut self, place: Place, now: Now) {
+        match self.prepare(place, 0, 0, now) {
+            Ok(sealing) => self.push_sealing(sealing, now),
+            Err(Unready::NoSession) => self.request_handshake(place, now),
+            Err(Unready::Drop(reason)) => self.counters.drop(reason),
+        }
+    }
+
+    /// Lets a packet wait for a session, and begins the handshake.
+    fn wait(&mut self, place: Place, packet: &[u8], now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if peer.path.is_none() {
+            return self.counters.drop(Drop::NoEndpoint);
+        }
+        self.queued_bytes += packet.len();
+        let mut pushed_out = peer.enqueue(packet.into());
+        if pushed_out.is_none() && self.queued_bytes > QUEUED_BYTES {
+            pushed_out = peer.queue.pop_front();
+        }
+        if let Some(old) = pushed_out {
+            self.queued_bytes -= old.len();
+            self.counters.drop(Drop::QueueFull);
+        }
+        self.request_handshake(place, now);
+    }
+
+    /// Sends what waited for the session that there is now; says whether there was anything.
+    pub(super) fn send_queued(&mut self, place: Place, now: Now) -> bool {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return false;
+        };
+        let mut queue = core::mem::take(&mut peer.queue);
+        let any = !queue.is_empty();
+        for mut packet in queue.drain(..) {
+            self.queued_bytes -= packet.len();
+            self.single_packet(place, &mut packet, now);
+        }
+        any
+    }
+
+    /// Drops what waits.
+    pub(super) fn drop_queued(&mut self, place: Place, reason: Drop) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        for packet in core::mem::take(&mut peer.queue) {
+            self.queued_bytes -= packet.len();
+            self.counters.drop(reason);
+        }
+    }
+}
+
+/// The length that is sealed: a multiple of 16, but never beyond the tunnel's MTU (whitepaper 5.4.6).
+fn padded(len: usize, mtu: usize) -> usize {
+    len.next_multiple_of(16).min(mtu.max(len))
+}
+
+/// The traffic class or TOS byte of a packet whose version is known to be 4 or 6.
+fn ip_class(packet: &[u8]) -> u8 {
+    match packet {
+        [first, second, ..] if first >> 4 == 6 => first << 4 | second >> 4,
+        [_, tos, ..] => *tos,
+        _ => 0,
+    }
+}

@@ -1,0 +1,286 @@
+//! Peers come to be, change, move and go.
+
+use super::{Event, Now, Shard};
+use crate::indices::Place;
+use crate::mesh::Message;
+use crate::peer::{Handshake, Peer};
+use crate::slots::{Shard as Number, Slot};
+use crate::tables::PeerId;
+use core::net::SocketAddr;
+use std::sync::Arc;
+use weir_abi::drops::Drop;
+use weir_frame::Path;
+
+impl Shard {
+    /// Takes the newest tables, and sees to the peers that they change.
+    pub(super) fn take_tables(&mut self, now: Now) -> bool {
+        if self.published.load().generation == self.tables.generation {
+            return false;
+        }
+        let tables = self.published.load_full();
+        let before = core::mem::replace(&mut self.tables, tables);
+        let tables = Arc::clone(&self.tables);
+        match tables.changed_since(before.generation) {
+            Some(changed) => {
+                for id in changed {
+                    self.peer_changed(id, now);
+                }
+            }
+            None => {
+                let known: Vec<PeerId> = self.by_id.keys().copied().collect();
+                for id in known {
+                    self.peer_changed(id, now);
+                }
+                self.start_peers(now);
+            }
+        }
+        if before.identity_serial != tables.identity_serial {
+            self.identity_changed(now);
+        }
+        if before.slots.generation != tables.slots.generation {
+            self.slots_changed(now);
+        }
+        true
+    }
+
+    /// Starts the peers at home here that want to be talked to without being asked.
+    pub(super) fn start_peers(&mut self, now: Now) {
+        let tables = Arc::clone(&self.tables);
+        for (&id, facts) in tables.peers.iter() {
+            if facts.persistent_keepalive.is_some() {
+                self.start_peer(id, now);
+            }
+        }
+    }
+
+    fn start_peer(&mut self, id: PeerId, now: Now) {
+        if !self.by_id.contains_key(&id) && self.answers_for(self.home_slot(id)).is_none() {
+            self.activate(id, now);
+        }
+    }
+
+    fn peer_changed(&mut self, id: PeerId, now: Now) {
+        let facts = self.tables.peer(id).cloned();
+        let Some(facts) = facts else {
+            self.moved.remove(&id);
+            if let Some(&place) = self.by_id.get(&id) {
+                self.remove(place, now);
+            }
+            return;
+        };
+        let Some(&place) = self.by_id.get(&id) else {
+            if facts.persistent_keepalive.is_some() {
+                self.start_peer(id, now);
+            }
+            return;
+        };
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        let before = core::mem::replace(&mut peer.facts, Arc::clone(&facts));
+        peer.timers
+            .set_persistent_keepalive(facts.persistent_keepalive, now.at);
+        if before.endpoint_serial != facts.endpoint_serial
+            && let Some(endpoint) = facts.endpoint
+        {
+            self.roam(place, Path::to(endpoint));
+        }
+        self.schedule(place);
+    }
+
+    /// Gives a registered peer its home here.
+    pub(super) fn activate(&mut self, id: PeerId, now: Now) -> Option<Place> {
+        let facts = Arc::clone(self.tables.peer(id)?);
+        let slot = self.home_slot(id);
+        let jitter = self.jitter();
+        let keepalive = facts.persistent_keepalive;
+        let mut peer = Box::new(Peer::new(facts, slot, self.tables.identity_serial, jitter));
+        peer.timers.set_persistent_keepalive(keepalive, now.at);
+        let path = peer.path.take();
+        let place = self.settle(peer);
+        if let Some(path) = path {
+            self.roam(place, path);
+        }
+        self.schedule(place);
+        Some(place)
+    }
+
+    /// Takes in a peer that moved here.
+    pub(super) fn adopt(&mut self, mut peer: Box<Peer>, now: Now) {
+        let id = peer.id();
+        if let Some(&place) = self.by_id.get(&id) {
+            // Both shards took the peer for theirs; the one that has a session stays.
+            self.remove(place, now);
+        }
+        match self.tables.peer(id) {
+            Some(facts) => peer.facts = Arc::clone(facts),
+            None => return self.counters.drop_many(Drop::PeerRemoved, peer.queue.len()),
+        }
+        if peer.identity_serial != self.tables.identity_serial {
+            peer.keypairs.clear().into_iter().for_each(core::mem::drop);
+            peer.handshake = Handshake::Idle;
+            peer.identity_serial = self.tables.identity_serial;
+        }
+        self.note_move(id, peer.slot, peer.moves);
+        self.queued_bytes += peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
+        peer.on_wheel = u64::MAX;
+        let path = peer.path.take();
+        let indices: Vec<_> = peer.indices().collect();
+        let place = self.settle(peer);
+        for index in indices {
+            self.indices.assign(index, place);
+        }
+        if let Some(path) = path {
+            self.roam(place, path);
+        }
+        self.schedule(place);
+    }
+
+    fn settle(&mut self, peer: Box<Peer>) -> Place {
+        let id = peer.id();
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.peers.push(None);
+                (self.peers.len() - 1) as Place
+            }
+        };
+        self.peers[place as usize] = Some(peer);
+        self.by_id.insert(id, place);
+        place
+    }
+
+    /// Takes a peer away for good.
+    fn remove(&mut self, place: Place, now: Now) {
+        self.drop_queued(place, Drop::PeerRemoved);
+        let Some(peer) = self.unsettle(place) else { return };
+        for index in peer.indices() {
+            self.indices.retire(index, now.at);
+        }
+    }
+
+    fn unsettle(&mut self, place: Place) -> Option<Box<Peer>> {
+        let peer = self.peers[place as usize].take()?;
+        self.by_id.remove(&peer.id());
+        self.free.push(place);
+        if let Some(path) = peer.path {
+            self.forget_endpoint(path.remote);
+        }
+        Some(peer)
+    }
+
+    /// Moves a peer to the shard `to`, at home in `slot` from now on.
+    pub(super) fn move_peer(&mut self, place: Place, to: Number, slot: Slot, now: Now) {
+        let Some(mut peer) = self.unsettle(place) else {
+            return;
+        };
+        peer.slot = slot;
+        peer.moves += 1;
+        self.queued_bytes -= peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
+        for index in peer.indices() {
+            self.indices.forward(index, to, now.at);
+        }
+        let (id, moves) = (peer.id(), peer.moves);
+        self.note_move(id, slot, moves);
+        // Neither kind of message is ever handed back.
+        let _ = self.links.send(to, Message::Adopt(peer));
+        for other in 0..self.links.shards() as Number {
+            if other != self.number && other != to {
+                let _ = self.links.send(other, Message::Moved(id, slot, moves));
+            }
+        }
+    }
+
+    /// Remembers where a peer is at home now, unless a later move is known.
+    pub(super) fn note_move(&mut self, id: PeerId, slot: Slot, moves: u32) {
+        if moves == 0 || self.tables.peer(id).is_none() {
+            return;
+        }
+        let known = self.moved.entry(id).or_insert((slot, moves));
+        if known.1 <= moves {
+            *known = (slot, moves);
+        }
+    }
+
+    /// The slots have other owners: peers whose slot went follow it, and the new owners learn that they come.
+    fn slots_changed(&mut self, now: Now) {
+        for place in 0..self.peers.len() {
+            let Some(peer) = &self.peers[place] else { continue };
+            let slot = peer.slot;
+            let owner = self.tables.slots.owner(slot);
+            if owner != self.number {
+                self.hand_peer_on(place as Place, owner, now);
+            }
+        }
+        let generation = self.tables.slots.generation;
+        self.slots_done[usize::from(self.number)] = generation;
+        for other in 0..self.links.shards() as Number {
+            if other != self.number {
+                let _ = self.links.send(other, Message::SlotsDone(generation));
+            }
+        }
+    }
+
+    /// Hands a peer to the shard that owns its slot now. Its home slot stays, so nobody else needs to hear of it.
+    fn hand_peer_on(&mut self, place: Place, to: Number, now: Now) {
+        let Some(peer) = self.unsettle(place) else { return };
+        self.queued_bytes -= peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
+        for index in peer.indices() {
+            self.indices.forward(index, to, now.at);
+        }
+        let _ = self.links.send(to, Message::Adopt(peer));
+    }
+
+    /// Sessions made under another private key mean nothing any more.
+    fn identity_changed(&mut self, now: Now) {
+        for place in 0..self.peers.len() {
+            let Some(peer) = &mut self.peers[place] else {
+                continue;
+            };
+            let retired: Vec<_> = peer.indices().collect();
+            peer.keypairs.clear().into_iter().for_each(core::mem::drop);
+            peer.handshake = Handshake::Idle;
+            peer.cookies = Default::default();
+            peer.identity_serial = self.tables.identity_serial;
+            for index in retired {
+                self.indices.retire(index, now.at);
+            }
+        }
+    }
+
+    /// The peer is reached over `path` from now on.
+    pub(super) fn roam(&mut self, place: Place, path: Path) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        let before = peer.path.replace(path);
+        if before.map(|path| path.remote) == Some(path.remote) {
+            return;
+        }
+        if let Some(before) = before {
+            self.forget_endpoint(before.remote);
+        }
+        *self.endpoints.entry(path.remote).or_insert(0) += 1;
+        self.tell(Event::Changed);
+    }
+
+    fn forget_endpoint(&mut self, remote: SocketAddr) {
+        if let Some(count) = self.endpoints.get_mut(&remote) {
+            *count -= 1;
+            if *count == 0 {
+                self.endpoints.remove(&remote);
+            }
+        }
+    }
+
+    /// The local address towards `remote` no longer works.
+    pub(super) fn forget_source(&mut self, remote: SocketAddr) {
+        for peer in self.peers.iter_mut().flatten() {
+            if let Some(path) = &mut peer.path
+                && path.remote == remote
+            {
+                path.local = None;
+            }
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The handshake worker: all X25519 and handshake hashing, beside the packet path.
+//!
+//! Jobs carry everything they need; the worker looks peers up in the published tables and keeps no state of theirs.
+//! What it hands back proves nothing yet about freshness: the peer's home checks the timestamp before a keypair is
+//! installed and the response leaves.
+
+use crate::slots::Shard;
+use crate::tables::{PeerFacts, PeerId, Tables};
+use arc_swap::ArcSwap;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
+use std::sync::{Arc, Mutex, PoisonError};
+use weir_abi::drops::Drop;
+use weir_frame::Path;
+use weir_noise::message::{INITIATION_LEN, RESPONSE_LEN};
+use weir_noise::{
+    Identity, Index, Initiator, OpenedInitiation, SessionKeys, Tai64n, TimestampSource, initiate,
+};
+
+/// One computation.
+pub enum Job {
+    /// Answer an initiation whose mac1 is right.
+    Respond {
+        /// Where it arrived, and whose slot `index` is of.
+        shard: Shard,
+        /// Our index, should a session come of it.
+        index: Index,
+        /// The message.
+        message: Box<[u8; INITIATION_LEN]>,
+        /// Where it came from.
+        path: Path,
+        /// Whether mac2 proved its source.
+        proved: bool,
+    },
+    /// Make an initiation.
+    Initiate {
+        /// The peer's home.
+        shard: Shard,
+        /// The peer.
+        peer: Arc<PeerFacts>,
+        /// Our index.
+        index: Index,
+    },
+    /// Check the response to our initiation.
+    Finish {
+        /// Where it arrived.
+        shard: Shard,
+        /// The peer.
+        peer: Arc<PeerFacts>,
+        /// What the initiation left.
+        initiator: Box<Initiator>,
+        /// The response.
+        message: Box<[u8; RESPONSE_LEN]>,
+        /// Where it came from.
+        path: Path,
+    },
+}
+
+/// What became of a job.
+pub enum Outcome {
+    /// An initiation was authentic, and this answers it.
+    Responded {
+        /// Who sent it.
+        peer: PeerId,
+        /// Where it arrived.
+        shard: Shard,
+        /// Where it came from.
+        path: Path,
+        /// To be greater than every one before.
+        timestamp: Tai64n,
+        /// The answer, mac2 still zero.
+        response: Box<[u8; RESPONSE_LEN]>,
+        /// The session.
+        keys: SessionKeys,
+        /// Whether mac2 proved its source.
+        proved: bool,
+    },
+    /// An initiation was not authentic, or of no peer.
+    Refused {
+        /// The index that was set aside.
+        index: Index,
+        /// Why.
+        reason: Drop,
+        /// Where it came from.
+        path: Path,
+        /// Whether mac2 proved its source.
+        proved: bool,
+    },
+    /// An initiation of ours, mac2 still zero.
+    Initiated {
+        /// To whom.
+        peer: PeerId,
+        /// What to keep for the response.
+        initiator: Box<Initiator>,
+        /// The message.
+        message: Box<[u8; INITIATION_LEN]>,
+    },
+    /// No initiation can be made: no identity, a key of low order, or no timestamp to be had.
+    NotInitiated {
+        /// To whom.
+        peer: PeerId,
+        /// The index that was set aside.
+        index: Index,
+    },
+    /// A response was authentic.
+    Finished {
+        /// Whose it is.
+        peer: PeerId,
+        /// Where it arrived.
+        shard: Shard,
+        /// Where it came from.
+        path: Path,
+        /// The session.
+        keys: SessionKeys,
+    },
+    /// A response was not authentic; the handshake waits on.
+    NotFinished {
+        /// Whose it claimed to be.
+        peer: PeerId,
+        /// The handshake's state, unchanged.
+        initiator: Box<Initiator>,
+    },
+}
+
+impl Outcome {
+    /// The peer whose home must see this, where that is not simply the shard that asked.
+    pub fn peer(&self) -> Option<PeerId> {
+        match self {
+            Outcome::Responded { peer, .. }
+            | Outcome::Initiated { peer, .. }
+            | Outcome::NotInitiated { peer, .. }
+            | Outcome::Finished { peer, .. }
+            | Outcome::NotFinished { peer, .. } => Some(*peer),
+            Outcome::Refused { .. } => None,
+        }
+    }
+}
+
+/// Writes a higher ceiling of timestamps to disk, in ns since the Unix epoch, and says whether it is there.
+pub type RaiseCeiling = Box<dyn FnMut(u64) -> bool + Send>;
+
+/// The timestamps of our initiations, one source for all workers.
+pub struct Stamps {
+    source: TimestampSource,
+    raise: RaiseCeiling,
+}
+
+/// How far ahead of use the ceiling is kept: an hour.
+const CEILING_RESERVE_NS: u64 = 3_600_000_000_000;
+
+impl Stamps {
+    /// Timestamps above the ceiling that the last run left on disk.
+    pub fn new(persisted_ceiling_ns: u64, raise: RaiseCeiling) -> Self {
+        Self {
+            source: TimestampSource::new(persisted_ceiling_ns),
+            raise,
+        }
+    }
+
+    fn next(&mut self, unix_ns: u64) -> Option<Tai64n> {
+        if let Some(ceiling) = self.source.ceiling_due(unix_ns, CEILING_RESERVE_NS)
+            && (self.raise)(ceiling)
+        {
+            self.source.raise_ceiling(ceiling);
+        }
+        self.source.next(unix_ns).ok()
+    }
+}
+
+/// A worker. Several may share a queue of jobs.
+pub struct Worker {
+    tables: Arc<ArcSwap<Tables>>,
+    stamps: Arc<Mutex<Stamps>>,
+    random: ChaCha20Rng,
+}
+
+impl Worker {
+    /// A worker whose ephemeral keys come from `seed`.
+    pub fn new(tables: Arc<ArcSwap<Tables>>, stamps: Arc<Mutex<Stamps>>, seed: [u8; 32]) -> Self {
+        Self {
+            tables,
+            stamps,
+            random: ChaCha20Rng::from_seed(seed),
+        }
+    }
+
+    /// Does one job, at wall clock `unix_ns`, and says which shard is to hear of it.
+    pub fn run(&mut self, job: Job, unix_ns: u64) -> (Shard, Outcome) {
+        let tables = self.tables.load_full();
+        let identity = tables.identity.as_deref();
+        match job {
+            Job::Respond {
+                shard,
+                index,
+                message,
+                path,
+                proved,
+            } => {
+                let outcome = self.respond(&tables, identity, shard, index, &message, path, proved);
+                let refused = |reason| Outcome::Refused {
+                    index,
+                    reason,
+                    path,
+                    proved,
+                };
+                (shard, outcome.unwrap_or_else(refused))
+            }
+            Job::Initiate { shard, peer, index } => {
+                let outcome = identity.and_then(|identity| self.initiate(identity, &peer, index, unix_ns));
+                (
+                    shard,
+                    outcome.unwrap_or(Outcome::NotInitiated { peer: peer.id, index }),
+                )
+            }
+            Job::Finish {
+                shard,
+                peer,
+                initiator,
+                message,
+                path,
+            } => {
+                let keys = identity
+                    .and_then(|identity| initiator.finish(identity, &peer.preshared_key, &message).ok());
+                let peer = peer.id;
+                match keys {
+                    Some(keys) => (
+                        shard,
+                        Outcome::Finished {
+                            peer,
+                            shard,
+                            path,
+                            keys,
+                        },
+                    ),
+                    None => (shard, Outcome::NotFinished { peer, initiator }),
+                }
+            }
+        }
+    }
+
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the fields of one job, taken apart by the caller"
+    )]
+    fn respond(
+        &mut self,
+        tables: &Tables,
+        identity: Option<&Identity>,
+        shard: Shard,
+        index: Index,
+        message: &[u8; INITIATION_LEN],
+        path: Path,
+        proved: bool,
+    ) -> Result<Outcome, Drop> {
+        let identity = identity.ok_or(Drop::NoIdentity)?;
+        let opened = OpenedInitiation::open(identity, message).map_err(|_| Drop::BadHandshake)?;
+        let peer = tables.peer_by_key(&opened.static_key).ok_or(Drop::UnknownPeer)?;
+        let remote = peer.remote(identity).ok_or(Drop::BadHandshake)?;
+        let authentic = opened.authenticate(remote).map_err(|_| Drop::BadHandshake)?;
+        let ephemeral = self.ephemeral();
+        let (response, keys) = authentic
+            .respond(remote, &peer.preshared_key, index, ephemeral)
+            .map_err(|_| Drop::BadHandshake)?;
+        Ok(Outcome::Responded {
+            peer: peer.id,
+            shard,
+            path,
+            timestamp: authentic.timestamp,
+            response: Box::new(response),
+            keys,
+            proved,
+        })
+    }
+
+    fn initiate(
+        &mut self,
+        identity: &Identity,
+        peer: &PeerFacts,
+        index: Index,
+        unix_ns: u64,
+    ) -> Option<Outcome> {
+        let remote = peer.remote(identity)?;
+        let timestamp = self
+            .stamps
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .next(unix_ns)?;
+        let made = initiate(identity, remote, index, timestamp, self.ephemeral());
+        let (message, initiator) = made.ok()?;
+        Some(Outcome::Initiated {
+            peer: peer.id,
+            initiator: Box::new(initiator),
+            message: Box::new(message),
+        })
+    }
+
+    fn ephemeral(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.random.fill_bytes(&mut bytes);
+        bytes
+    }
+}
