@@ -53,7 +53,7 @@ fn seal(keys: &SessionKeys, counter: u64, text: &[u8]) -> Vec<u8> {
     .concat();
     let tag = ChaCha20Poly1305::new(&keys.send.into())
         .encrypt_inout_detached(&nonce(counter).into(), &[], (&mut message[16..]).into())
-        .unwrap();
+        .expect("a short text");
     message.extend_from_slice(&tag);
     message
 }
@@ -61,8 +61,8 @@ fn seal(keys: &SessionKeys, counter: u64, text: &[u8]) -> Vec<u8> {
 fn open(keys: &SessionKeys, message: &[u8]) -> Vec<u8> {
     assert_eq!(message[..4], TYPE_DATA.to_le_bytes());
     assert_eq!(message[4..8], keys.local.0.to_le_bytes());
-    let counter = u64::from_le_bytes(message[8..16].try_into().unwrap());
-    let (text, tag) = message[16..].split_last_chunk::<16>().unwrap();
+    let counter = u64::from_le_bytes(message[8..16].try_into().expect("8 bytes"));
+    let (text, tag) = message[16..].split_last_chunk::<16>().expect("a tag");
     let mut text = text.to_vec();
     ChaCha20Poly1305::new(&keys.receive.into())
         .decrypt_inout_detached(

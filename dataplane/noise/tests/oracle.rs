@@ -10,22 +10,19 @@ use snow::{Builder, HandshakeState};
 const PATTERN: &str = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2s";
 const PROLOGUE: &[u8] = b"WireGuard v1 zx2c4 Jason@zx2c4.com";
 
-fn snow(private: [u8; 32], ephemeral: [u8; 32], remote: Option<&[u8; 32]>) -> HandshakeState {
-    let builder = Builder::new(PATTERN.parse().unwrap())
-        .prologue(PROLOGUE)
-        .unwrap()
-        .psk(2, &PSK)
-        .unwrap()
-        .local_private_key(&private)
-        .unwrap()
+fn snow(
+    private: [u8; 32],
+    ephemeral: [u8; 32],
+    remote: Option<&[u8; 32]>,
+) -> Result<HandshakeState, snow::Error> {
+    let builder = Builder::new(PATTERN.parse()?)
+        .prologue(PROLOGUE)?
+        .psk(2, &PSK)?
+        .local_private_key(&private)?
         .fixed_ephemeral_key_for_testing_only(&ephemeral);
     match remote {
-        Some(public) => builder
-            .remote_public_key(public)
-            .unwrap()
-            .build_initiator()
-            .unwrap(),
-        None => builder.build_responder().unwrap(),
+        Some(public) => builder.remote_public_key(public)?.build_initiator(),
+        None => builder.build_responder(),
     }
 }
 
@@ -36,8 +33,8 @@ const RESPONSE_NOISE: core::ops::Range<usize> = 12..60;
 #[test]
 fn as_initiator_and_responder_we_say_what_snow_says() {
     let (alice, bob) = (alice(), bob());
-    let mut their_initiator = snow(ALICE, ALICE_EPHEMERAL, Some(bob.identity.public().as_bytes()));
-    let mut their_responder = snow(BOB, BOB_EPHEMERAL, None);
+    let mut their_initiator = snow(ALICE, ALICE_EPHEMERAL, Some(bob.identity.public().as_bytes())).unwrap();
+    let mut their_responder = snow(BOB, BOB_EPHEMERAL, None).unwrap();
     let (mut written, mut read) = ([0; 200], [0; 200]);
 
     let (initiation, our_initiator) = alice.initiate();
