@@ -5,6 +5,13 @@
 //! program, or keeps a secret longer than it takes to hand it over.
 #![deny(unsafe_code)]
 
+pub mod background;
+pub mod clock;
+pub mod ipc;
 pub mod netlink;
+pub mod resolve;
+pub mod state;
 pub mod uapi;
 pub mod unix;
+
+mod secret_bytes;

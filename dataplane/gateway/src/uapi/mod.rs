@@ -6,7 +6,6 @@
 
 mod parse;
 mod request;
-mod secret_text;
 mod serialize;
 mod server;
 

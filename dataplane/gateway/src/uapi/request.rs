@@ -1,6 +1,6 @@
 //! A byte stream cut into requests.
 
-use super::secret_text::{append, consume};
+use crate::secret_bytes::{append, consume};
 use nix::errno::Errno;
 use zeroize::Zeroizing;
 

@@ -1,7 +1,7 @@
 //! An interface to the lines of a `get`.
 
-use super::secret_text::SecretText;
 use super::{InterfaceView, PeerView};
+use crate::secret_bytes::SecretText;
 use core::fmt::{self, Write};
 use zeroize::Zeroizing;
 

@@ -1,8 +1,8 @@
 //! The UAPI's socket.
 
 use super::request::{Incoming, REQUEST_MAX, Request};
-use super::secret_text::append;
 use super::{Backend, parse_set, serialize};
+use crate::secret_bytes::append;
 use crate::unix::{BindError, Bound, Served};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

@@ -1,4 +1,4 @@
-//! Buffers for text with keys in it: what they outgrow is overwritten before it is freed.
+//! Buffers with keys in them: what they outgrow is overwritten before it is freed.
 
 use zeroize::{Zeroize, Zeroizing};
 
@@ -6,7 +6,7 @@ use zeroize::{Zeroize, Zeroizing};
 const FIRST: usize = 4096;
 
 /// Appends to `buffer`; where it must grow, its old memory is overwritten, which `Vec` itself would not do.
-pub(super) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+pub(crate) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
     let needed = buffer.len() + bytes.len();
     if needed > buffer.capacity() {
         let mut grown = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two().max(FIRST)));
@@ -17,7 +17,7 @@ pub(super) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
 }
 
 /// Takes the first `count` bytes away and leaves no copy of them, nor of what moved up.
-pub(super) fn consume(buffer: &mut Zeroizing<Vec<u8>>, count: usize) {
+pub(crate) fn consume(buffer: &mut Zeroizing<Vec<u8>>, count: usize) {
     let rest = buffer.len() - count;
     buffer.copy_within(count.., 0);
     buffer[rest..].zeroize();
@@ -26,7 +26,7 @@ pub(super) fn consume(buffer: &mut Zeroizing<Vec<u8>>, count: usize) {
 
 /// A writer of text over [`append`].
 #[derive(Default)]
-pub(super) struct SecretText(pub(super) Zeroizing<Vec<u8>>);
+pub(crate) struct SecretText(pub(crate) Zeroizing<Vec<u8>>);
 
 impl core::fmt::Write for SecretText {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {

@@ -1,0 +1,466 @@
+//! The data plane at work: the applier, the shards' threads, the UDP port and the TUN device, as one.
+
+use crate::shard_thread::ShardThread;
+use crate::workers::Workers;
+use core::net::SocketAddr;
+use crossbeam_channel::{Receiver, Sender, bounded};
+use nix::errno::Errno;
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use weir_abi::change::{Change, ChangeSet, Refusal};
+use weir_abi::desired::{Desired, Revision};
+use weir_abi::key::PublicKey;
+use weir_engine::limits::{EVENTS, SHARDS_MAX};
+use weir_engine::{
+    Alarm, Applier, Command, Event, Links, PeerId, Remembered, ShardParts, Snapshot, Stamps, mesh,
+};
+use weir_frame::{FramePool, Home, PoolSize, Port};
+use weir_noise::CookieSecret;
+use weir_sockets::tun::{TunDevice, TunError, TunOptions, TunPort};
+use weir_sockets::{BindError, OffloadChoice, SlotTable, SteeringChoice, UdpGroup, UdpOptions, UdpPort};
+
+/// Commands that wait for one shard.
+const COMMANDS: usize = 64;
+
+/// How long a shard may take to describe itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long datagrams that are under way to a shard which ends are given.
+const DRAIN: Duration = Duration::from_millis(300);
+
+/// What a data plane is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The TUN device's name, which may hold `%d`.
+    pub interface: String,
+    /// Shards.
+    pub shards: usize,
+    /// The tunnel's MTU in bytes at the start.
+    pub mtu: u16,
+    /// Offloads of UDP and TUN.
+    pub offload: OffloadChoice,
+    /// How datagrams find their shard.
+    pub steering: SteeringChoice,
+    /// Frames taken from a port at a time.
+    pub burst: usize,
+    /// Bytes of each UDP socket's buffers.
+    pub buffer: u32,
+    /// An open TUN device to be used, which is then the only queue.
+    pub tun: Option<RawFd>,
+}
+
+/// Why the data plane could not be started or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum DataPlaneError {
+    /// The TUN device.
+    #[error(transparent)]
+    Tun(#[from] TunError),
+    /// The UDP port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The desired state.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The system.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Its answer.
+        source: io::Error,
+    },
+    /// The number of shards.
+    #[error("{asked} shards asked for, expected 1 to {most}")]
+    Shards {
+        /// How many were asked for.
+        asked: usize,
+        /// How many there can be.
+        most: usize,
+    },
+}
+
+impl DataPlaneError {
+    /// The number that the UAPI answers.
+    pub fn errno(&self) -> Errno {
+        match self {
+            DataPlaneError::Bind(BindError::InUse { .. }) => Errno::EADDRINUSE,
+            DataPlaneError::Bind(BindError::NotPermitted { .. } | BindError::Fwmark { .. }) => Errno::EPERM,
+            DataPlaneError::Refused(Refusal::DeclaredInFile(_)) => Errno::EPERM,
+            DataPlaneError::Refused(_) | DataPlaneError::Shards { .. } => Errno::EINVAL,
+            DataPlaneError::Bind(_) | DataPlaneError::Tun(_) | DataPlaneError::System { .. } => Errno::EIO,
+        }
+    }
+}
+
+/// What one shard's thread and its sockets are.
+struct Running {
+    thread: ShardThread,
+}
+
+/// Everything that changes when the number of shards or the port does.
+struct Inner {
+    applier: Applier,
+    udp: UdpGroup,
+    tun: TunDevice,
+    running: Vec<Running>,
+    /// The ends of the rings of shards that do not run, last first.
+    dormant: Vec<Links>,
+    descriptors: Vec<(RawFd, Option<RawFd>)>,
+}
+
+/// The data plane. Its methods may be called from any thread; none is called by a shard.
+pub struct DataPlane {
+    inner: Mutex<Inner>,
+    alarms: Vec<Arc<Alarm>>,
+    workers: Workers,
+    options: Options,
+    secret: [u8; 32],
+    events: (Sender<Event>, Receiver<Event>),
+}
+
+impl DataPlane {
+    /// Opens the device and the port and starts the threads; `desired` is in force from the first packet on.
+    ///
+    /// # Errors
+    /// [`DataPlaneError`]; nothing stays open.
+    pub fn start(
+        options: Options,
+        desired: &ChangeSet,
+        remembered: HashMap<PublicKey, Remembered>,
+        stamps: Stamps,
+    ) -> Result<Self, DataPlaneError> {
+        let most = shards_most();
+        if !(1..=most).contains(&options.shards) {
+            return Err(DataPlaneError::Shards { asked: options.shards, most });
+        }
+        let mut applier = Applier::new(options.shards, options.mtu);
+        applier.remember(remembered);
+        applier.apply(desired)?;
+        let mut links = mesh(most);
+        let alarms: Vec<Arc<Alarm>> = links.iter().map(|links| Arc::clone(links.alarm())).collect();
+        let (tun, tun_ports) = open_tun(&options)?;
+        let udp_options = UdpOptions {
+            port: applier.listen_port(),
+            offload: options.offload,
+            steering: options.steering,
+            fwmark: applier.fwmark(),
+            receive_buffer: options.buffer,
+            send_buffer: options.buffer,
+        };
+        let pools = (0..options.shards).map(|shard| pool(shard, WAN)).collect();
+        let table = slot_table(&applier);
+        let (udp, udp_ports) = UdpGroup::bind(&udp_options, pools, &table)?;
+        let tables = applier.published();
+        let workers = Workers::start(workers_count(), tables, stamps, &alarms, || random("a worker's seed"))
+            .map_err(|source| DataPlaneError::System { what: "starting the handshake workers", source })?;
+        let dormant = links.split_off(options.shards).into_iter().rev().collect();
+        let plane = Self {
+            alarms,
+            workers,
+            secret: random("the cookie secret"),
+            events: bounded(EVENTS),
+            inner: Mutex::new(Inner { applier, udp, tun, running: Vec::new(), dormant, descriptors: Vec::new() }),
+            options,
+        };
+        {
+            let mut inner = plane.lock();
+            for ((links, udp), tun) in links.into_iter().zip(udp_ports).zip(tun_ports) {
+                plane.start_shard(&mut inner, links, udp, tun)?;
+            }
+        }
+        Ok(plane)
+    }
+
+    /// The TUN device's name.
+    pub fn interface(&self) -> String {
+        self.lock().tun.name().to_owned()
+    }
+
+    /// Does something with the TUN device.
+    pub fn with_tun<T>(&self, what: impl FnOnce(&TunDevice) -> T) -> T {
+        what(&self.lock().tun)
+    }
+
+    /// Does something with the UDP port.
+    pub fn with_udp<T>(&self, what: impl FnOnce(&UdpGroup) -> T) -> T {
+        what(&self.lock().udp)
+    }
+
+    /// The desired state in force, secrets included.
+    pub fn desired(&self) -> Desired {
+        self.lock().applier.desired()
+    }
+
+    /// The tables in force.
+    pub fn tables(&self) -> Arc<weir_engine::Tables> {
+        self.lock().applier.published().load_full()
+    }
+
+    /// The revision in force.
+    pub fn revision(&self) -> Revision {
+        self.lock().applier.revision()
+    }
+
+    /// The UDP port in force, and the mark.
+    pub fn port_and_mark(&self) -> (u16, u32) {
+        let inner = self.lock();
+        (inner.udp.port(), inner.applier.fwmark())
+    }
+
+    /// Handshake jobs that wait.
+    pub fn handshake_queue(&self) -> usize {
+        self.workers.waiting()
+    }
+
+    /// What the shards tell.
+    pub fn events(&self) -> &Receiver<Event> {
+        &self.events.1
+    }
+
+    /// How many shards run.
+    pub fn shards(&self) -> usize {
+        self.lock().running.len()
+    }
+
+    /// Applies changes, or nothing of them.
+    pub fn apply(&self, set: &ChangeSet) -> Result<Revision, DataPlaneError> {
+        let mut inner = self.lock();
+        inner.applier.check(set)?;
+        let (mut port, mut mark) = (None, None);
+        for change in &set.changes {
+            match change {
+                Change::ListenPort(new) => port = Some(*new),
+                Change::Fwmark(new) => mark = Some(*new),
+                Change::PrivateKey(_)
+                | Change::RemoveAllPeers
+                | Change::RemovePeer(_)
+                | Change::Peer(_)
+                | Change::ReplacePeers(_) => {}
+            }
+        }
+        // What the kernel may refuse comes first; the applier has agreed already.
+        if let Some(mark) = mark.filter(|&mark| mark != inner.applier.fwmark()) {
+            inner.udp.set_fwmark(mark)?;
+        }
+        if let Some(port) = port.filter(|&port| port != inner.applier.listen_port()) {
+            self.rebind(&mut inner, port)?;
+        }
+        let revision = inner.applier.apply(set)?;
+        self.wake_all();
+        Ok(revision)
+    }
+
+    /// A peer's name was resolved.
+    pub fn resolved(&self, id: PeerId, address: SocketAddr) {
+        self.lock().applier.resolved(id, address);
+        self.wake_all();
+    }
+
+    /// The tunnel's MTU is another.
+    pub fn set_mtu(&self, mtu: u16) {
+        self.lock().applier.set_mtu(mtu);
+        self.wake_all();
+    }
+
+    /// Has the shards begin handshakes with these peers.
+    pub fn initiate(&self, peers: &[PeerId]) {
+        for Running { thread } in &self.lock().running {
+            // A shard that is not at home with a peer ignores it.
+            if thread.commands.send(Command::Initiate(peers.to_vec())).is_ok() {
+                thread.wake();
+            }
+        }
+    }
+
+    /// What every shard tells of itself, and of its peers if asked for.
+    pub fn snapshots(&self, peers: bool) -> Vec<Snapshot> {
+        let mut waiting = Vec::new();
+        for Running { thread } in &self.lock().running {
+            let (to, parts) = bounded(16);
+            if thread.commands.send(Command::Snapshot { peers, to }).is_ok() {
+                thread.wake();
+                waiting.push(parts);
+            }
+        }
+        waiting.into_iter().filter_map(|parts| gather(&parts)).collect()
+    }
+
+    /// Changes the number of shards while traffic flows.
+    pub fn set_shards(&self, shards: usize) -> Result<(), DataPlaneError> {
+        let most = if self.options.tun.is_some() { 1 } else { self.alarms.len() };
+        if !(1..=most).contains(&shards) {
+            return Err(DataPlaneError::Shards { asked: shards, most });
+        }
+        let mut inner = self.lock();
+        while inner.running.len() < shards {
+            let number = inner.running.len();
+            let udp = inner.udp.add(pool(number, WAN))?;
+            let tun = match inner.tun.add(pool(number, HOST)) {
+                Ok(tun) => tun,
+                Err(error) => {
+                    inner.udp.remove(number as u16)?;
+                    return Err(error.into());
+                }
+            };
+            let links = inner.dormant.pop().expect("there are links for every shard up to the most");
+            self.start_shard(&mut inner, links, udp, tun)?;
+        }
+        inner.applier.set_shards(shards);
+        let table = slot_table(&inner.applier);
+        self.wake_all();
+        inner.udp.set_slots(&table)?;
+        if inner.running.len() == shards {
+            return Ok(());
+        }
+        // First no new packets, then time for those under way, then the end.
+        for shard in shards..inner.running.len() {
+            inner.tun.remove(shard as u16)?;
+        }
+        std::thread::sleep(DRAIN);
+        while inner.running.len() > shards {
+            let shard = inner.running.len() - 1;
+            inner.udp.remove(shard as u16)?;
+            let Running { thread } = inner.running.pop().expect("the loop's condition");
+            inner.descriptors.pop();
+            let (links, _ports) = thread.stop();
+            inner.dormant.push(links);
+        }
+        Ok(())
+    }
+
+    /// Ends the threads and closes everything.
+    pub fn stop(self) {
+        let mut inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for Running { thread } in inner.running.drain(..) {
+            thread.stop();
+        }
+    }
+
+    fn start_shard(
+        &self,
+        inner: &mut Inner,
+        links: Links,
+        udp: UdpPort,
+        tun: TunPort,
+    ) -> Result<(), DataPlaneError> {
+        let (v4, v6) = udp.descriptors();
+        let descriptors: Vec<RawFd> = [Some(v4), v6, Some(tun.descriptor())].into_iter().flatten().collect();
+        let (commands, inbox) = bounded(COMMANDS);
+        let shard = links.shard();
+        let parts = ShardParts {
+            tables: Arc::clone(inner.applier.published()),
+            aead: weir_crypto::best(),
+            ports: vec![Box::new(udp) as Box<dyn Port>, Box::new(tun)],
+            stranger_jobs: self.workers.strangers.clone(),
+            own_jobs: self.workers.own.clone(),
+            outcomes: self.workers.outcomes(shard),
+            commands: inbox,
+            events: self.events.0.clone(),
+            cookie_secret: CookieSecret::new(self.secret),
+            seed: random("a shard's seed"),
+            burst: self.options.burst,
+            links,
+        };
+        let thread = ShardThread::start(parts, commands, &descriptors)
+            .map_err(|source| DataPlaneError::System { what: "starting a shard's thread", source })?;
+        inner.running.push(Running { thread });
+        inner.descriptors.push((v4, v6));
+        Ok(())
+    }
+
+    fn rebind(&self, inner: &mut Inner, port: u16) -> Result<(), DataPlaneError> {
+        inner.udp.rebind(port)?;
+        for (Running { thread }, (v4, v6)) in inner.running.iter().zip(&inner.descriptors) {
+            for descriptor in [Some(*v4), *v6].into_iter().flatten() {
+                thread
+                    .listen(descriptor)
+                    .map_err(|source| DataPlaneError::System { what: "listening to the new port", source })?;
+            }
+            thread.wake();
+        }
+        Ok(())
+    }
+
+    fn wake_all(&self) {
+        self.alarms.iter().for_each(|alarm| alarm.ring());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The parts of one shard's snapshot, put together.
+fn gather(parts: &Receiver<Snapshot>) -> Option<Snapshot> {
+    let mut whole = parts.recv_timeout(PATIENCE).ok()?;
+    while !whole.last {
+        let part = parts.recv_timeout(PATIENCE).ok()?;
+        whole.peers.extend(part.peers);
+        whole.last = part.last;
+    }
+    Some(whole)
+}
+
+/// The number of a shard's port for outer datagrams.
+const WAN: u16 = 0;
+
+/// The number of a shard's port to this host.
+const HOST: u16 = 1;
+
+fn open_tun(options: &Options) -> Result<(TunDevice, Vec<TunPort>), DataPlaneError> {
+    let tun_options = TunOptions { offload: options.offload, existing: false };
+    match options.tun {
+        Some(descriptor) => {
+            let (device, port) = TunDevice::adopt(inherited(descriptor), &tun_options, pool(0, HOST))?;
+            Ok((device, vec![port]))
+        }
+        None => {
+            let pools = (0..options.shards).map(|shard| pool(shard, HOST)).collect();
+            Ok(TunDevice::open(&options.interface, &tun_options, pools)?)
+        }
+    }
+}
+
+#[allow(unsafe_code, reason = "a descriptor that the starting process names by number")]
+fn inherited(descriptor: RawFd) -> std::os::fd::OwnedFd {
+    use std::os::fd::FromRawFd;
+    // SAFETY: whoever set WG_TUN_FD opened the descriptor for this process and gave up its own use of it.
+    unsafe { std::os::fd::OwnedFd::from_raw_fd(descriptor) }
+}
+
+/// Enough small frames for a burst of super-packets to be cut, enough large ones to receive bursts in.
+fn pool(shard: usize, port: u16) -> FramePool {
+    let size = PoolSize { small: 2560, small_bytes: 2048, large: 96, large_bytes: 65_536 + 512, headroom: 128 };
+    FramePool::new(Home { shard: shard as u16, port }, size)
+}
+
+fn slot_table(applier: &Applier) -> SlotTable {
+    let tables = applier.published().load();
+    let owners = tables.slots.owners();
+    SlotTable::from_fn(|slot| owners[usize::from(slot)])
+}
+
+/// As many shards as there may be, now or after a change.
+fn shards_most() -> usize {
+    cores().max(8).min(SHARDS_MAX)
+}
+
+/// Cores that this process may use.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A handshake worker for every four cores.
+fn workers_count() -> usize {
+    cores().div_ceil(4)
+}
+
+fn random(what: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let filled = getrandom::fill(&mut bytes);
+    assert!(filled.is_ok(), "the kernel has no random bytes for {what}");
+    bytes
+}

@@ -1,0 +1,153 @@
+//! What the data plane tells of itself: shards' snapshots and desired state put together.
+
+use crate::clock;
+use crate::dataplane::DataPlane;
+use core::time::Duration;
+use std::collections::HashMap;
+use weir_abi::drops::Drop;
+use weir_abi::status::{Health, PeerStatus, PortStatus, ShardStatus, Status};
+use weir_engine::{PeerFacts, PeerId, PeerSnapshot, Snapshot};
+use weir_frame::{PortCounters, PortRole};
+use weir_noise::Instant;
+use weir_noise::limits::{REJECT_AFTER_TIME, REKEY_TIMEOUT};
+
+/// Describes the data plane, which has run for `uptime_s`; `warnings` are those of the host.
+pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<String>) -> Status {
+    let snapshots = plane.snapshots(peers);
+    let tables = plane.tables();
+    let (listen_port, fwmark) = plane.port_and_mark();
+    let steering = plane.with_udp(|udp| {
+        if let Some(why) = udp.ipv6_missing() {
+            warnings.push(format!("no IPv6 outside: {why}"));
+        }
+        let report = udp.steering();
+        warnings.extend(report.refused.iter().map(|(way, why)| format!("steering by {way} refused: {why}")));
+        report.steering.name().to_owned()
+    });
+    Status {
+        interface: plane.interface(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        uptime_s,
+        revision: tables.revision,
+        public_key: tables.identity.as_ref().map(|identity| *identity.public()),
+        listen_port,
+        fwmark,
+        mtu: tables.mtu.into(),
+        aead: weir_crypto::best().name().to_owned(),
+        steering,
+        warnings,
+        handshake_queue: plane.handshake_queue(),
+        peers: if peers { peer_statuses(&tables, &snapshots) } else { Vec::new() },
+        shards: snapshots.iter().map(shard_status).collect(),
+    }
+}
+
+/// Peers by number, as the shards see them, each with its shard.
+pub fn by_id(snapshots: &[Snapshot]) -> HashMap<PeerId, (u16, &PeerSnapshot)> {
+    let all = snapshots.iter().flat_map(|shard| shard.peers.iter().map(|peer| (shard.shard, peer)));
+    all.map(|(shard, peer)| (peer.id, (shard, peer))).collect()
+}
+
+fn peer_statuses(tables: &weir_engine::Tables, snapshots: &[Snapshot]) -> Vec<PeerStatus> {
+    let active = by_id(snapshots);
+    let now = Instant::from_nanos(clock::boot_nanos());
+    let mut facts: Vec<&PeerFacts> = tables.peers.iter().map(|(_, facts)| &**facts).collect();
+    facts.sort_unstable_by_key(|facts| facts.id);
+    facts.into_iter().map(|facts| peer_status(facts, active.get(&facts.id).copied(), now)).collect()
+}
+
+fn peer_status(facts: &PeerFacts, active: Option<(u16, &PeerSnapshot)>, now: Instant) -> PeerStatus {
+    let snapshot = active.map(|(_, snapshot)| snapshot);
+    let (health, trouble) = health(facts, snapshot, now);
+    PeerStatus {
+        public_key: facts.public_key,
+        name: facts.name.as_deref().map(str::to_owned),
+        origin: facts.origin,
+        has_preshared_key: !facts.preshared_key.is_zero(),
+        configured_endpoint: facts.configured_endpoint.clone(),
+        endpoint: snapshot.map_or(facts.endpoint, |snapshot| snapshot.endpoint),
+        allowed_ips: facts.allowed_ips.clone(),
+        persistent_keepalive: facts.persistent_keepalive,
+        last_handshake_unix_ns: snapshot.map_or(0, |snapshot| snapshot.last_handshake_unix_ns),
+        rx_bytes: snapshot.map_or(0, |snapshot| snapshot.rx_bytes),
+        tx_bytes: snapshot.map_or(0, |snapshot| snapshot.tx_bytes),
+        health,
+        trouble,
+        shard: active.map(|(shard, _)| shard),
+    }
+}
+
+fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (Health, Option<String>) {
+    let Some(peer) = snapshot else { return (Health::Idle, None) };
+    if peer.queued > 0 && peer.endpoint.is_none() {
+        let name = facts.configured_endpoint.as_ref();
+        let trouble = match name {
+            Some(name) => format!("{name} has not been resolved to an address"),
+            None => "its endpoint is not known: none is configured and it has not called in".to_owned(),
+        };
+        return (Health::Degraded, Some(trouble));
+    }
+    if peer.unanswered > 1 {
+        let seconds = u64::from(peer.unanswered - 1) * REKEY_TIMEOUT.as_secs();
+        let at = peer.endpoint.map_or_else(String::new, |endpoint| format!(" at {endpoint}"));
+        let trouble = format!(
+            "{} handshake initiations{at} unanswered for about {seconds} s: it is off, unreachable, or has another key for us",
+            peer.unanswered
+        );
+        return (Health::Degraded, Some(trouble));
+    }
+    let heard = peer.last_received.map(|at| now.since(at));
+    let lately = heard.is_some_and(|ago: Duration| ago < REJECT_AFTER_TIME);
+    if peer.has_session && lately { (Health::Healthy, None) } else { (Health::Idle, None) }
+}
+
+fn shard_status(snapshot: &Snapshot) -> ShardStatus {
+    let counters = &snapshot.counters;
+    let drops = Drop::ALL.iter().map(|&drop| (drop.name().to_owned(), counters.dropped(drop)));
+    ShardStatus {
+        shard: snapshot.shard,
+        ports: snapshot
+            .ports
+            .iter()
+            .map(|(role, mode, counters, frames)| PortStatus {
+                role: match role {
+                    PortRole::Wan => "wan".to_owned(),
+                    PortRole::Host => "host".to_owned(),
+                },
+                mode: mode.name().to_owned(),
+                rx_frames: counters.rx_frames,
+                rx_bytes: counters.rx_bytes,
+                tx_packets: counters.tx_packets,
+                tx_bytes: counters.tx_bytes,
+                errors: port_errors(counters),
+                frames: *frames,
+            })
+            .collect(),
+        active_peers: snapshot.active_peers,
+        under_load: snapshot.under_load,
+        opened: counters.opened,
+        sealed: counters.sealed,
+        handed_over: counters.handed_over,
+        handshakes: counters.handshakes,
+        cookie_replies: counters.cookie_replies,
+        drops: drops.filter(|(_, count)| *count > 0).collect(),
+        burst_sizes: counters.burst_sizes,
+    }
+}
+
+fn port_errors(counters: &PortCounters) -> Vec<(String, u64)> {
+    [
+        ("rx_too_long", counters.rx_too_long),
+        ("rx_malformed", counters.rx_malformed),
+        ("rx_errors", counters.rx_errors),
+        ("tx_full", counters.tx_full),
+        ("tx_too_long", counters.tx_too_long),
+        ("tx_errors", counters.tx_errors),
+        ("tx_source_forgotten", counters.tx_source_forgotten),
+    ]
+    .into_iter()
+    .filter(|(_, count)| *count > 0)
+    .map(|(name, count)| (name.to_owned(), count))
+    .collect()
+}
