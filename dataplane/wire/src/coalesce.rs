@@ -497,6 +497,7 @@ mod tests {
         let mut state = start(&udp_v6(2000)).unwrap();
         while appended(&mut state, &udp_v6(2000)) {}
         assert_eq!((state.count(), state.total_len()), (32, 64048));
+        assert!(!appended(&mut state, &udp_v6(1488)), "one byte too many");
         assert!(appended(&mut state, &udp_v6(1487)), "what just fits");
         assert_eq!(state.total_len(), MAX_LEN);
 
