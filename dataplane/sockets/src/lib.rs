@@ -16,7 +16,9 @@
 mod posted;
 pub mod steer;
 mod sys;
+pub mod tun;
 pub mod udp;
 
 pub use steer::{SlotTable, Steering, SteeringChoice, SteeringReport};
+pub use tun::{TunDevice, TunError, TunOffloads, TunOptions, TunPort};
 pub use udp::{BindError, OffloadChoice, UdpGroup, UdpOptions, UdpPort};

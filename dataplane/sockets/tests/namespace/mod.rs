@@ -71,3 +71,90 @@ pub fn mark_of(socket: RawFd) -> u32 {
     assert_eq!(result, 0);
     mark
 }
+
+/// Gives a device an address; `ip` may be IPv4 or IPv6.
+pub fn add_address(name: &str, ip: &str, prefix: u8) {
+    match ip.parse().expect("an address") {
+        std::net::IpAddr::V4(ip) => {
+            let mut wanted = request(name);
+            wanted.ifr_ifru.ifru_addr = v4_address(ip);
+            perform(libc::SIOCSIFADDR as libc::Ioctl, &mut wanted);
+            let mut wanted = request(name);
+            let mask = u32::MAX << (32 - u32::from(prefix));
+            wanted.ifr_ifru.ifru_netmask = v4_address(mask.into());
+            perform(libc::SIOCSIFNETMASK as libc::Ioctl, &mut wanted);
+        }
+        std::net::IpAddr::V6(ip) => {
+            let index = nix::net::if_::if_nametoindex(name).expect("a device");
+            let mut wanted = libc::in6_ifreq {
+                ifr6_addr: libc::in6_addr { s6_addr: ip.octets() },
+                ifr6_prefixlen: u32::from(prefix),
+                ifr6_ifindex: index as i32,
+            };
+            let socket: OwnedFd = std::net::UdpSocket::bind("[::]:0").expect("a socket").into();
+            // SAFETY: the request is a valid `in6_ifreq` that outlives the call.
+            let result = unsafe {
+                libc::ioctl(
+                    socket.as_raw_fd(),
+                    libc::SIOCSIFADDR as libc::Ioctl,
+                    &raw mut wanted,
+                )
+            };
+            assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+            // The kernel works on until the address can be used.
+            let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
+            while std::net::UdpSocket::bind((ip, 0)).is_err() {
+                assert!(std::time::Instant::now() < deadline, "{ip} cannot be used");
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+    }
+}
+
+fn v4_address(ip: std::net::Ipv4Addr) -> libc::sockaddr {
+    let [a, b, c, d] = ip.octets().map(|octet| octet as libc::c_char);
+    let mut address = libc::sockaddr {
+        sa_family: libc::AF_INET as libc::sa_family_t,
+        sa_data: [0; 14],
+    };
+    address.sa_data[2..6].copy_from_slice(&[a, b, c, d]);
+    address
+}
+
+/// Sets a device's MTU.
+pub fn set_mtu(name: &str, mtu: i32) {
+    let mut request = request(name);
+    request.ifr_ifru.ifru_mtu = mtu;
+    perform(libc::SIOCSIFMTU as libc::Ioctl, &mut request);
+}
+
+/// Has the kernel cut what the socket sends into datagrams of `size` bytes.
+pub fn set_segment_size(socket: &std::net::UdpSocket, size: i32) {
+    // SAFETY: the pointer is to a local of the stated length that outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_UDP,
+            libc::UDP_SEGMENT,
+            (&raw const size).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// A TUN device of one queue, made as another program would.
+pub fn tun(name: &str, header: bool) -> OwnedFd {
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/net/tun")
+        .expect("/dev/net/tun");
+    let mut request = request(name);
+    let flags = libc::IFF_TUN | libc::IFF_NO_PI | if header { libc::IFF_VNET_HDR } else { 0 };
+    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    // SAFETY: the request is a valid `ifreq` that outlives the call.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    file.into()
+}
