@@ -27,6 +27,9 @@ pub mod starter;
 pub use config::Config;
 pub use dataplane::{Dataplane, Offload, Profile, Shards, Steering};
 pub use gateway::Gateway;
-pub use interface::{Dns, Interface, InterfaceAddress, is_interface_name};
+pub use interface::{
+    DEFAULT_PORT, Dns, Interface, InterfaceAddress, MTU_MAX, MTU_MIN, endpoint_with_default_port,
+    is_interface_name,
+};
 pub use limits::Limits;
 pub use peer::is_peer_name;

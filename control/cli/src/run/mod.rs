@@ -1,0 +1,124 @@
+//! `weir run`: a gateway on this host, in the foreground, with nothing to prepare.
+
+mod child;
+mod first;
+mod preflight;
+
+use crate::args::RunArgs;
+use crate::client;
+use crate::error::{Failure, Outcome};
+use crate::files::{self, Loaded};
+use crate::term::{complain, say};
+use std::path::Path;
+use weir_config::conf::Conf;
+use weir_config::edit::set_endpoint;
+
+/// The first client's name.
+const FIRST_CLIENT: &str = "client1";
+
+/// Says what is in the way, writes what is missing, starts the data plane and waits for it.
+pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
+    let exists = options.config.exists();
+    let before = if exists {
+        Some(files::load(&options.config)?)
+    } else {
+        None
+    };
+    let (interface, port) = match &before {
+        Some(loaded) => (
+            loaded.config.interface.name.clone(),
+            loaded.config.interface.listen_port,
+        ),
+        None => (options.interface.clone(), options.port),
+    };
+    let endpoint = match &options.endpoint {
+        Some(text) => Some(client::given_endpoint(text, port, "--endpoint")?),
+        None => None,
+    };
+    let program = child::program(options.dataplane.as_deref())?;
+    preflight::check(&interface, port, directory)?;
+
+    let loaded = match before {
+        None => first::write(options, endpoint)?,
+        Some(loaded) => match endpoint {
+            Some(endpoint) if loaded.config.interface.endpoint.as_ref() != Some(&endpoint) => {
+                change_endpoint(&loaded, &endpoint)?
+            }
+            Some(_) | None => loaded,
+        },
+    };
+    for warning in crate::check::warnings(&loaded) {
+        complain(&format!("warning: {warning}"));
+    }
+    let child = child::start(&program, &options.config)?;
+    child.wait(&interface, directory, |status| {
+        for warning in &status.warnings {
+            complain(&format!("warning: {warning}"));
+        }
+        introduce(&loaded, options)
+    })
+}
+
+/// Writes another address for clients into the configuration and into those made for clients here.
+fn change_endpoint(loaded: &Loaded, endpoint: &weir_abi::endpoint::Endpoint) -> Outcome<Loaded> {
+    let _lock = files::lock(&loaded.path)?;
+    let text = set_endpoint(&loaded.text, endpoint).map_err(|error| Failure::Edit {
+        path: loaded.path.clone(),
+        error,
+    })?;
+    files::parse(&loaded.path, &text)?;
+    files::replace(&loaded.resolved, &text)?;
+    for name in loaded.config.peers.iter().filter_map(|p| p.name.as_deref()) {
+        let path = client::path(&loaded.path, name);
+        if !path.exists() {
+            continue;
+        }
+        let mut conf = Conf::parse(&files::read_text(&path)?, &path.to_string_lossy())?;
+        for gateway in &mut conf.peers {
+            gateway.endpoint = Some(endpoint.clone());
+        }
+        files::replace(&path, &conf.expose_text())?;
+    }
+    say(&format!("{}: clients now use {endpoint}", loaded.path.display()));
+    files::load(&loaded.path)
+}
+
+/// Says that the gateway runs, who it is, and how its first client gets in.
+fn introduce(loaded: &Loaded, options: &RunArgs) -> Outcome<()> {
+    let config = &loaded.config;
+    say(&format!(
+        "\nWeir runs: interface {}, UDP port {}, configuration {}",
+        config.interface.name,
+        config.interface.listen_port,
+        options.config.display()
+    ));
+    say(&format!("public key: {}", config.public_key()));
+    let path = client::path(&loaded.path, FIRST_CLIENT);
+    if path.exists() && config.peer(FIRST_CLIENT).is_some() {
+        let text = files::read_text(&path)?;
+        say(&format!(
+            "configuration of the client \"{FIRST_CLIENT}\" ({}):\n",
+            path.display()
+        ));
+        client::show(&text, options.qr)?;
+        warn_of_private_endpoint(config);
+    }
+    let file = options.config.display();
+    say(&format!(
+        "\nanother client: weir peer add NAME --config {file}     state: weir status     Ctrl-C stops\n"
+    ));
+    Ok(())
+}
+
+fn warn_of_private_endpoint(config: &weir_config::Config) {
+    use weir_abi::endpoint::Endpoint;
+    if let Some(Endpoint::Address(address)) = &config.interface.endpoint
+        && !crate::net::is_public(address.ip())
+    {
+        say(&format!(
+            "\nClients reach this gateway at {address}, an address of a private network. Behind NAT, forward UDP port {} \
+             to this host and start again with the outer address: make run ENDPOINT=ADDRESS, or weir run --endpoint ADDRESS",
+            config.interface.listen_port
+        ));
+    }
+}
