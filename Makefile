@@ -42,7 +42,7 @@ done; \
 [ -n "$$missing" ] || exit 0; \
 echo "Debian packages to install:$$missing"; \
 $(SUDO) apt-get -qq update && \
-$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing
+$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing > /dev/null
 endef
 
 help: ## list these targets
@@ -88,7 +88,8 @@ clean: ## remove all that was built or downloaded
 	rm -rf target
 	cargo clean --quiet
 
-deps: build-deps run-deps test-deps ## install the Debian packages that are missing
+deps: ## install the Debian packages that are missing
+	$(call install_missing,$(BUILD_PACKAGES) $(RUN_PACKAGES) $(TEST_PACKAGES))
 
 build-deps:
 	$(call install_missing,$(BUILD_PACKAGES))
