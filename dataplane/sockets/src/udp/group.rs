@@ -197,19 +197,23 @@ impl UdpGroup {
 
 fn open(options: &UdpOptions, shards: &[u16], table: &SlotTable) -> Result<Bound, BindError> {
     check_shards(options.port, shards.len())?;
-    let reserved = reserve(options)?;
-    let port = reserved.port;
+    let Reserved {
+        port,
+        ipv6_missing,
+        mut holders,
+    } = reserve(options)?;
     let mut members = Vec::with_capacity(shards.len());
     let mut offload = true;
     for shard in shards {
-        let (pair, joins) = pair(options, port, reserved.ipv6_missing.is_none())?;
+        let (pair, joins) = pair(options, port, ipv6_missing.is_none())?;
+        // The first shard's sockets hold the port now. Later, the holders would leave a gap in the kernel's order.
+        holders.clear();
         offload &= joins;
         members.push(Member {
             shard: *shard,
             sockets: Arc::new(pair),
         });
     }
-    let ipv6_missing = reserved.release();
     let steerer =
         Steerer::install(options.steering, &members, table).map_err(|source| steering_error(port, source))?;
     Ok(Bound {
@@ -226,14 +230,6 @@ struct Reserved {
     port: u16,
     ipv6_missing: Option<String>,
     holders: Vec<OwnedFd>,
-}
-
-impl Reserved {
-    /// Lets go of the port, which the shards' sockets now hold.
-    fn release(self) -> Option<String> {
-        drop(self.holders);
-        self.ipv6_missing
-    }
 }
 
 /// Sockets of one user share a port without a word if all say SO_REUSEPORT, and so a second gateway would take half of
