@@ -347,3 +347,53 @@ fn a_group_has_shards() {
         assert!(matches!(bound.err(), Some(BindError::Shards { shards: 0, .. })));
     });
 }
+
+// Catches a gateway that does not start, or says nothing, where the kernel takes no program at all.
+#[test]
+fn without_any_bpf_the_engine_hands_over() {
+    in_namespace(|| {
+        // Since Linux 6.8 the limit is the namespace's own; below a program's size, none can be attached.
+        std::fs::write("/proc/sys/net/core/optmem_max", "64").expect("a limit");
+        namespace::drop_capabilities();
+        let (group, mut ports) = bind(SteeringChoice::Auto, 2, &SlotTable::interleaved(2));
+        let report = group.steering();
+        assert_eq!(report.in_force, Steering::UserSpace);
+        let refused: Vec<_> = report.refused.iter().map(|refused| refused.way).collect();
+        assert_eq!(refused, [Steering::Ebpf, Steering::ClassicBpf]);
+        assert!(
+            report.refused[1].to_string().contains("optmem_max"),
+            "{}",
+            report.refused[1]
+        );
+        spread(&group, &mut ports);
+    });
+}
+
+// Catches a table that grows beyond what the kernel takes while running, and is left half in force.
+#[test]
+fn a_table_that_is_refused_gives_way_to_user_space() {
+    in_namespace(|| {
+        std::fs::write("/proc/sys/net/core/optmem_max", "4096").expect("a limit");
+        namespace::drop_capabilities();
+        let (mut group, mut ports) = bind(SteeringChoice::Auto, 2, &SlotTable::interleaved(2));
+        assert_eq!(group.steering().in_force, Steering::ClassicBpf);
+        let (mut named, _ports) = bind(SteeringChoice::ClassicBpf, 2, &SlotTable::interleaved(2));
+        assert!(matches!(
+            named.set_slots(&scattered(2)),
+            Err(BindError::Steering { .. })
+        ));
+        group.set_slots(&scattered(2)).expect("a table");
+        assert_eq!(group.steering().in_force, Steering::UserSpace);
+        // No program is left: one source's data stays together, whatever its indices.
+        let target = targets(group.port())[0];
+        let socket = socket_towards(target);
+        for slot in 0..32 {
+            socket.send_to(&messages(slot)[0], target).expect("sent");
+        }
+        let shards: BTreeSet<u16> = arrivals(&mut ports, 32)
+            .into_iter()
+            .map(|(shard, _)| shard)
+            .collect();
+        assert_eq!(shards.len(), 1);
+    });
+}

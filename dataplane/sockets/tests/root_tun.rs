@@ -480,7 +480,8 @@ fn queues_come_and_go_also_in_another_namespace() {
 fn an_inherited_device_is_taken_over() {
     in_namespace(|| {
         for header in [true, false] {
-            let inherited = namespace::tun("given%d", header);
+            let flags = if header { libc::IFF_VNET_HDR } else { 0 };
+            let inherited = namespace::tun("given%d", flags, false);
             let (mut device, mut port) =
                 TunDevice::adopt(inherited, &TunOptions::default(), pool(0)).expect("a device");
             assert!(device.name().starts_with("given"), "{}", device.name());
@@ -502,10 +503,49 @@ fn an_inherited_device_is_taken_over() {
                 frames.retain(|frame| frame.bytes()[0] == 0x45);
             }
             assert_eq!(frames[0].len(), 38);
-            assert!(device.add(pool(1)).is_err(), "it was made for one queue");
+            let error = device.add(pool(1)).err();
+            assert!(
+                matches!(
+                    error,
+                    Some(TunError::Queues {
+                        queues: 2,
+                        max: 1,
+                        ..
+                    })
+                ),
+                "it was made for one queue"
+            );
         }
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let error = TunDevice::adopt(OwnedFd::from(socket), &TunOptions::default(), pool(0)).err();
         assert!(matches!(error, Some(TunError::Inherited { .. })));
+    });
+}
+
+// Catches a device made ready by someone else that cannot be used, or is used unasked, or is taken though it is of the
+// wrong kind.
+#[test]
+fn a_persistent_device_is_joined_when_asked_for() {
+    in_namespace(|| {
+        let good = libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE;
+        for (name, flags) in [("good", good), ("single", libc::IFF_VNET_HDR)] {
+            drop(namespace::tun(name, flags, true));
+            let unasked = TunDevice::open(name, &TunOptions::default(), vec![pool(0)]);
+            assert!(matches!(unasked.err(), Some(TunError::Exists { .. })));
+        }
+        let asked = TunOptions {
+            existing: true,
+            ..TunOptions::default()
+        };
+        let (device, ports) = TunDevice::open("good", &asked, vec![pool(0), pool(1)]).expect("the device");
+        assert_eq!((device.name(), ports.len()), ("good", 2));
+        let error = TunDevice::open("single", &asked, vec![pool(0)])
+            .err()
+            .expect("an error");
+        assert!(matches!(error, TunError::OtherKind { .. }), "{error}");
+        let error = TunDevice::open("lo", &asked, vec![pool(0)])
+            .err()
+            .expect("an error");
+        assert!(matches!(error, TunError::OtherKind { .. }), "{error}");
     });
 }

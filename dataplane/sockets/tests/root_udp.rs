@@ -403,3 +403,20 @@ fn the_mark_is_set_while_running() {
         assert_eq!(marks(), [0xca6c, 0xca6c]);
     });
 }
+
+// Catches datagrams lost because the kernel cuts none longer than the device's MTU out of one message: sent alone, it
+// fragments them, as kernel WireGuard's.
+#[test]
+fn datagrams_beyond_the_mtu_are_fragmented_outside() {
+    in_namespace(|| {
+        namespace::set_mtu("lo", 1280);
+        let (_a_group, mut a) = group(&UdpOptions::default());
+        let (b_group, mut b) = group(&UdpOptions::default());
+        for v6 in [false, true] {
+            let burst: Vec<_> = (0..20).map(|i| payload(1400, i)).collect();
+            check_all(&mut a, &mut b, Path::to(loopback(v6, b_group.port())), &burst);
+        }
+        assert_eq!(a.mode(), PortMode::Offload);
+        assert_eq!((a.counters().tx_packets, a.counters().tx_too_long), (40, 0));
+    });
+}

@@ -44,7 +44,7 @@ impl TunDevice {
         pools: Vec<FramePool>,
     ) -> Result<(Self, Vec<TunPort>), TunError> {
         check_name(name)?;
-        check_queues(name, pools.len())?;
+        check_queues(name, pools.len(), QUEUES_MAX)?;
         let flags = libc::IFF_TUN | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_MULTI_QUEUE;
         let exclusive = if options.existing { 0 } else { libc::IFF_TUN_EXCL };
         let file = open_driver()?;
@@ -110,7 +110,12 @@ impl TunDevice {
             let (name, problem) = (self.name.clone(), "is there already");
             return Err(TunError::Shard { name, shard, problem });
         }
-        check_queues(&self.name, self.queues.len() + 1)?;
+        let max = if self.flags & libc::IFF_MULTI_QUEUE == 0 {
+            1
+        } else {
+            QUEUES_MAX
+        };
+        check_queues(&self.name, self.queues.len() + 1, max)?;
         if let Some(queue) = self.queues.first() {
             let (name, _) =
                 ioctl::interface(queue.file.as_fd()).map_err(|e| self.error("finding its name", e))?;
@@ -285,14 +290,14 @@ fn check_name(name: &str) -> Result<(), TunError> {
     Ok(())
 }
 
-fn check_queues(name: &str, queues: usize) -> Result<(), TunError> {
-    if (1..=QUEUES_MAX).contains(&queues) {
+fn check_queues(name: &str, queues: usize, max: usize) -> Result<(), TunError> {
+    if (1..=max).contains(&queues) {
         return Ok(());
     }
     Err(TunError::Queues {
         name: name.to_owned(),
         queues,
-        max: QUEUES_MAX,
+        max,
     })
 }
 
@@ -301,8 +306,8 @@ fn interface_error(name: &str, source: io::Error) -> TunError {
     match sys::errno(&source) {
         libc::EBUSY | libc::EEXIST => TunError::Exists { name },
         libc::EPERM | libc::EACCES => TunError::NotPermitted { name },
-        // The driver's answer to a device that exists and is no TUN device, or not of several queues.
-        libc::EINVAL => TunError::Exists { name },
+        // The driver's answer to a device that exists and is something else.
+        libc::EINVAL => TunError::OtherKind { name },
         _ => TunError::Device {
             name,
             what: "making it",

@@ -50,6 +50,14 @@ pub enum TunError {
         /// The device's name.
         name: String,
     },
+    /// A device of the name exists and cannot be joined.
+    #[error(
+        "a device named {name} exists, expected a TUN device without packet information, with multi_queue"
+    )]
+    OtherKind {
+        /// The device's name.
+        name: String,
+    },
     /// The inherited descriptor is no TUN device as this needs it.
     #[error("the inherited descriptor {problem}")]
     Inherited {

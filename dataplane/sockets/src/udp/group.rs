@@ -7,7 +7,7 @@ use crate::steer::{Member, SlotTable, Steerer, SteeringReport};
 use crate::sys;
 use nix::sys::eventfd::EventFd;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use weir_frame::FramePool;
 
@@ -138,10 +138,9 @@ impl UdpGroup {
             let problem = "is not there";
             return Err(BindError::Shard { port, shard, problem });
         };
-        let nothing = EventFd::new().map_err(|errno| socket_error(port, errno.into()))?;
         let sockets = &self.members[at].sockets;
         for socket in [Some(sockets.v4()), sockets.v6()].into_iter().flatten() {
-            sys::replace(socket, &nothing).map_err(|source| socket_error(port, source))?;
+            close(socket).map_err(|source| socket_error(port, source))?;
         }
         // As the kernel closes the gap that a socket leaves in its group: with the last one.
         self.members.swap_remove(at);
@@ -165,14 +164,18 @@ impl UdpGroup {
         let bound = open(&options, &shards, &self.table)?;
         for (member, new) in self.members.iter().zip(&bound.members) {
             let old = &member.sockets;
-            let v6 = old.v6().zip(new.sockets.v6());
-            for (old, new) in [Some((old.v4(), new.sockets.v4())), v6].into_iter().flatten() {
-                sys::replace(old, new).map_err(|source| socket_error(bound.port, source))?;
-            }
+            let moved =
+                sys::replace(old.v4(), new.sockets.v4()).and_then(|()| match (old.v6(), new.sockets.v6()) {
+                    (Some(old), Some(new)) => sys::replace(old, new),
+                    (Some(old), None) => close(old),
+                    (None, Some(_) | None) => Ok(()),
+                });
+            moved.map_err(|source| socket_error(bound.port, source))?;
         }
         // The new sockets live on under the old descriptors; those they were made with go with `bound.members`.
         self.options = options;
         self.port = bound.port;
+        self.ipv6_missing = self.ipv6_missing.take().or(bound.ipv6_missing);
         self.steerer = bound.steerer;
         Ok(())
     }
@@ -193,6 +196,12 @@ impl UdpGroup {
         self.options.fwmark = mark;
         Ok(())
     }
+}
+
+/// Closes what is behind a descriptor that a port goes on using: it finds no socket there.
+fn close(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let nothing = EventFd::new().map_err(io::Error::from)?;
+    sys::replace(socket, &nothing)
 }
 
 fn open(options: &UdpOptions, shards: &[u16], table: &SlotTable) -> Result<Bound, BindError> {

@@ -31,6 +31,7 @@ pub(crate) struct Sender {
 }
 
 /// What is to be done with a message that the kernel refused.
+#[derive(PartialEq, Eq, Debug)]
 enum Verdict {
     /// Try again, changed or not.
     Retry,
@@ -232,5 +233,89 @@ fn forget(messages: &mut [Message], remote: SocketAddr, local: Option<LocalAddre
         if message.remote == remote && message.sent.local == local {
             message.sent.local = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::udp::control::Sent;
+    use std::net::UdpSocket;
+    use std::os::fd::AsFd;
+
+    fn message(datagrams: usize, port: u16, source: bool) -> Message {
+        let local = LocalAddress {
+            ip: "192.0.2.2".parse().expect("an address"),
+            interface: 0,
+        };
+        Message {
+            remote: SocketAddr::new("192.0.2.1".parse().expect("an address"), port),
+            sent: Sent {
+                local: source.then_some(local),
+                ..Sent::default()
+            },
+            parts: 0..datagrams,
+            bytes: datagrams,
+        }
+    }
+
+    fn judge(sender: &mut Sender, message: &mut Message, errno: i32) -> Verdict {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        sender.judge(socket.as_fd(), message, &io::Error::from_raw_os_error(errno))
+    }
+
+    // Catches a device without checksum offload asked again for every batch, and one too long datagram that switches
+    // offloads off for good.
+    #[test]
+    fn only_a_device_that_cannot_cut_switches_joining_off() {
+        let mut sender = Sender::new(true);
+        for errno in [libc::EINVAL, libc::EMSGSIZE] {
+            assert_eq!(
+                judge(&mut sender, &mut message(3, 1, true), errno),
+                Verdict::Split
+            );
+            assert!(sender.joins());
+        }
+        assert_eq!(
+            judge(&mut sender, &mut message(3, 1, true), libc::EIO),
+            Verdict::Split
+        );
+        assert!(!sender.joins());
+        assert_eq!(*sender.counters(), PortCounters::default());
+    }
+
+    // Catches a full socket that holds the shard up for longer than three waits, whatever the batch.
+    #[test]
+    fn waiting_is_bounded_for_a_batch() {
+        let mut sender = Sender::new(true);
+        sender.waits_left = WAITS_MAX;
+        let mut verdicts = Vec::new();
+        for _ in 0..5 {
+            verdicts.push(judge(&mut sender, &mut message(2, 1, false), libc::EAGAIN));
+        }
+        use Verdict::{Drop, Retry};
+        assert_eq!(verdicts, [Retry, Retry, Retry, Drop, Drop]);
+        assert_eq!(sender.counters().tx_full, 4);
+    }
+
+    // Catches an error retried for ever, one of no source blamed on it, and a list of remotes that grows.
+    #[test]
+    fn a_source_is_forgotten_once_and_remembered_within_bounds() {
+        let mut sender = Sender::new(true);
+        for errno in [libc::EINVAL, libc::EADDRNOTAVAIL, libc::ENETUNREACH, libc::EPERM] {
+            let mut message = message(1, 7, true);
+            assert_eq!(judge(&mut sender, &mut message, errno), Verdict::Retry);
+            assert_eq!(message.sent.local, None);
+            assert_eq!(judge(&mut sender, &mut message, errno), Verdict::Drop);
+        }
+        assert_eq!(
+            (sender.counters().tx_source_forgotten, sender.counters().tx_errors),
+            (4, 4)
+        );
+        assert_eq!(sender.forgotten.len(), 1, "one remote, once");
+        for port in 0..1000 {
+            judge(&mut sender, &mut message(1, port, true), libc::EINVAL);
+        }
+        assert_eq!(sender.forgotten.len(), FORGOTTEN_MAX);
     }
 }

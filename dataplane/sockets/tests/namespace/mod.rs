@@ -143,18 +143,26 @@ pub fn set_segment_size(socket: &std::net::UdpSocket, size: i32) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// A TUN device of one queue, made as another program would.
-pub fn tun(name: &str, header: bool) -> OwnedFd {
+/// A TUN device with `flags` beside the usual, made as another program would, to stay if `persistent`.
+pub fn tun(name: &str, flags: i32, persistent: bool) -> OwnedFd {
     let file = std::fs::OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/net/tun")
         .expect("/dev/net/tun");
     let mut request = request(name);
-    let flags = libc::IFF_TUN | libc::IFF_NO_PI | if header { libc::IFF_VNET_HDR } else { 0 };
-    request.ifr_ifru.ifru_flags = flags as libc::c_short;
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI | flags) as libc::c_short;
     // SAFETY: the request is a valid `ifreq` that outlives the call.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: the driver takes the argument as a number.
+    let result = unsafe {
+        libc::ioctl(
+            file.as_raw_fd(),
+            libc::TUNSETPERSIST,
+            libc::c_ulong::from(persistent),
+        )
+    };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     file.into()
 }
