@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test bench peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test
+.PHONY: help run lab build check test bench peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test kernels
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -64,16 +64,21 @@ check: build-deps ## formatting, lints and the tests that need no privileges
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test $(addprefix -p weir-,$(PURE_CRATES))
 
-test: test-deps build peers ## every test, with namespaces, peers and virtual machines
+test: test-deps build peers kernels ## every test, with namespaces, peers and virtual machines
 	cargo test --workspace --no-fail-fast \
 		$(if $(SUDO),--config "target.'cfg(all())'.runner = ['sudo', '-E']")
 	$(MAKE) --no-print-directory vm-test
 
-vm-test: test-deps build ## the tests that need other kernels, in QEMU
+vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
 	bench/vm/selftest
 
 bench: test-deps build peers ## benchmarks, beside the peers
 	cargo bench --workspace
+
+# Before any test does so as root: what is downloaded belongs to the caller.
+kernels: test-deps
+	@bench/vm/kernel 6.1 > /dev/null
+	@bench/vm/kernel 6.12 > /dev/null
 
 peers: test-deps ## the WireGuard implementations that tests and benchmarks use, in target/peers/bin
 	@bench/peers/install
