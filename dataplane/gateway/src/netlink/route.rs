@@ -4,10 +4,10 @@ use super::address::family;
 use super::{Error, Netlink};
 use core::net::IpAddr;
 use netlink_packet_core::{NLM_F_CREATE, NLM_F_EXCL};
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use weir_abi::prefix::Prefix;
@@ -117,6 +117,29 @@ impl Netlink {
             _ => None,
         });
         Ok(own.collect())
+    }
+
+    /// The names of the links that have IPv6 routes by router advertisements (RFC 4861).
+    pub fn advertised_links(&mut self) -> Result<Vec<String>, Error> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = AddressFamily::Inet6;
+        let what = || "listing IPv6 routes".to_owned();
+        let all = self.dump(RouteNetlinkMessage::GetRoute(message), what)?;
+        let mut links = BTreeSet::new();
+        for message in all {
+            if let RouteNetlinkMessage::NewRoute(route) = message
+                && route.header.protocol == RouteProtocol::Ra
+            {
+                links.extend(route.attributes.iter().find_map(|a| match a {
+                    RouteAttribute::Oif(index) => Some(*index),
+                    _ => None,
+                }));
+            }
+        }
+        links
+            .into_iter()
+            .map(|link| Ok(self.link_of_index(link)?.name))
+            .collect()
     }
 
     /// Routes a prefix to a link, under [`PROTOCOL`]. Where there is a route of the same prefix and metric, it stays,

@@ -17,6 +17,9 @@ const REST: u32 = 20;
 /// After a writing that failed.
 const RETRY: Duration = Duration::from_secs(10);
 
+/// For which a flush waits for a disk that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Keeps the file up to date. Dropping it writes what is not yet written.
 #[derive(Debug)]
 pub struct Saver {
@@ -122,6 +125,7 @@ impl Saver {
     /// Writes now what is not yet written and waits for it; an error says why it could not be. It will be tried again
     /// all the same.
     pub fn flush(&self) -> Result<(), String> {
+        let begun = Instant::now();
         let mut slot = self.shared.lock();
         let wanted = slot.changes;
         let tries = slot.failure.as_ref().map_or(0, |f| f.tries);
@@ -134,11 +138,12 @@ impl Saver {
             if let Some(failure) = slot.failure.as_ref().filter(|f| f.tries > tries) {
                 return Err(failure.message.clone());
             }
-            slot = self
-                .shared
-                .tried
-                .wait(slot)
-                .unwrap_or_else(PoisonError::into_inner);
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(format!("not written within {} s", PATIENCE.as_secs()));
+            }
+            let waited = self.shared.tried.wait_timeout(slot, left);
+            slot = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 }
