@@ -35,14 +35,12 @@ pub fn given_endpoint(text: &str, port: u16, option: &str) -> Outcome<Endpoint> 
     endpoint_with_default_port(text, port).map_err(|error| Failure::Said(format!("{option}: {error}")))
 }
 
-/// The address by which clients probably reach this host, and whether it is known to be public: that of the default
-/// route's interface, else the host's name.
-pub fn guessed_endpoint(port: u16) -> Option<(Endpoint, bool)> {
-    if let Some(address) = net::outward_address() {
-        return Some((Endpoint::Address((address, port).into()), net::is_public(address)));
+/// The address by which clients probably reach this host: that of the default route's interface, else its name.
+pub fn guessed_endpoint(port: u16) -> Option<Endpoint> {
+    match net::outward_address() {
+        Some(address) => Some(Endpoint::Address((address, port).into())),
+        None => endpoint_with_default_port(&net::hostname()?, port).ok(),
     }
-    let name = net::hostname()?;
-    Some((endpoint_with_default_port(&name, port).ok()?, false))
 }
 
 /// The address for a new client's configuration: `[interface] endpoint`, or else a guess, said with a warning.
@@ -50,7 +48,7 @@ pub fn endpoint(config: &Config) -> Option<Endpoint> {
     if let Some(endpoint) = &config.interface.endpoint {
         return Some(endpoint.clone());
     }
-    let guessed = guessed_endpoint(config.interface.listen_port).map(|(endpoint, _)| endpoint);
+    let guessed = guessed_endpoint(config.interface.listen_port);
     let words = match &guessed {
         Some(endpoint) => format!("{endpoint} is a guess"),
         None => "none could be guessed, and the configuration has no Endpoint".to_owned(),

@@ -173,23 +173,32 @@ pub(crate) fn nearest(word: &str, known: &'static [&'static str]) -> Option<&'st
         .map(|(_, k)| k)
 }
 
-/// The Levenshtein distance: insertions, removals and replacements of a byte.
+/// The distance of two words: insertions, removals, replacements and swaps of neighbours, in bytes.
 fn distance(a: &str, b: &str) -> usize {
     // Nothing that long is a misspelt key, and the table below is quadratic.
     if a.len() > 64 || b.len() > 64 {
         return usize::MAX;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let shifted = table[i - 1][j].min(table[i][j - 1]) + 1;
+                let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+                let swap = if swapped {
+                    table[i - 2][j - 2] + 1
+                } else {
+                    usize::MAX
+                };
+                replaced.min(shifted).min(swap)
+            };
         }
     }
-    row[b.len()]
+    table[a.len()][b.len()]
 }
 
 #[cfg(test)]
@@ -202,6 +211,7 @@ mod tests {
         const KNOWN: &[&str] = &["listen_port", "mtu", "addresses", "public_key"];
         assert_eq!(nearest("listenport", KNOWN), Some("listen_port"));
         assert_eq!(nearest("PublicKey", KNOWN), Some("public_key"));
+        assert_eq!(nearest("mut", KNOWN), Some("mtu"));
         assert_eq!(nearest("adresses", KNOWN), Some("addresses"));
         assert_eq!(nearest("address", KNOWN), Some("addresses"));
         assert_eq!(nearest("colour", KNOWN), None);

@@ -127,7 +127,12 @@ fn write_all(
 }
 
 fn guess(port: u16) -> Option<Endpoint> {
-    let (endpoint, _) = client::guessed_endpoint(port)?;
+    let Some(endpoint) = client::guessed_endpoint(port) else {
+        say(
+            "no address of this host could be found for clients: set endpoint in [interface], or start with --endpoint",
+        );
+        return None;
+    };
     say(&format!(
         "clients are told to use {endpoint}; another address: make run ENDPOINT=ADDRESS, or weir run --endpoint ADDRESS"
     ));

@@ -1,0 +1,244 @@
+//! Keys, `weir check` and `weir import`: each bad input is named, and nothing is written.
+
+mod common;
+
+use common::*;
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+use weir_abi::key::PrivateKey;
+use weir_config::key::public_key;
+
+fn check(place: &Place) -> std::process::Output {
+    place.weir(&["check", "weir.toml"])
+}
+
+#[test]
+fn a_good_file_is_summed_up() {
+    let place = Place::new(&written());
+    let output = check(&place);
+    let line = good(&output);
+    let key = public_key(&key(9).parse::<PrivateKey>().unwrap()).to_string();
+    assert!(
+        line.starts_with("weir.toml: ok: interface weirtest, port 51820") && line.contains(&key),
+        "{line}"
+    );
+    assert_eq!((line.lines().count(), err(&output).as_str()), (1, ""));
+    chmod(&place.config, 0o644);
+    let output = check(&place);
+    good(&output);
+    assert!(
+        err(&output).contains("holds keys and can be read by others (mode 0644)"),
+        "{}",
+        err(&output)
+    );
+}
+
+#[test]
+fn every_bad_input_is_named() {
+    let peer = format!("[[peer]]\nname = \"bob\"\npublic_key = \"{}\"\n", key(4));
+    let cases: [(&str, &str, &str); 9] = [
+        (
+            &key(9),
+            "bad",
+            "weir.toml:4: interface: private_key: expected a key of 44 base64",
+        ),
+        (
+            "10.77.0.1/24",
+            "10.77.0.1/33",
+            "weir.toml:5: interface: addresses: \"33\" is not a prefix length",
+        ),
+        (
+            "10.77.0.2/32",
+            "10.77.0.x/32",
+            "weir.toml:12: peer \"ada\": allowed_ips: \"10.77.0.x\" is not an IP address",
+        ),
+        (
+            "name = \"weirtest\"",
+            "listen_port = 65536",
+            "weir.toml:3: interface: listen_port: 65536; expected 0 to 65535",
+        ),
+        (
+            "name = \"weirtest\"",
+            "mtu = 65456",
+            "weir.toml:3: interface: mtu: 65456; expected 576 to 65455",
+        ),
+        (
+            "name = \"weirtest\"",
+            "nmae = \"x\"",
+            "weir.toml:3: interface: nmae: unknown; did you mean name?",
+        ),
+        ("# the end", &peer, ""),
+        (
+            "# the end",
+            &format!("{peer}allowed_ips = [\"10.77.0.2\"]"),
+            "weir.toml:16: peer \"bob\": allowed_ips: 10.77.0.2/32 belongs to peer \"ada\" already (line 12)",
+        ),
+        ("# the end", "[[peer", "weir.toml:13: "),
+    ];
+    for (from, to, message) in cases {
+        let place = Place::new(&written().replace(from, to));
+        let output = check(&place);
+        if message.is_empty() {
+            good(&output);
+        } else {
+            refused(&output, &[message]);
+            assert!(!err(&output).contains(&key(9)), "a secret is shown");
+        }
+        assert_eq!(place.files(), ["weir.toml"]);
+    }
+    let place = Place::new(&written());
+    refused(
+        &place.weir(&["check", "missing.toml"]),
+        &["missing.toml: cannot be read: No such file"],
+    );
+}
+
+#[test]
+fn several_problems_are_all_printed() {
+    let text = written()
+        .replace("10.77.0.1/24", "x")
+        .replace("vpn.example.org", "a b")
+        .replace("\"ada\"", "5");
+    refused(
+        &check(&Place::new(&text)),
+        &["weir.toml:5:", "weir.toml:6:", "weir.toml:10: peer"],
+    );
+}
+
+#[test]
+fn key_files_are_read_beside_the_configuration() {
+    let inline = format!("private_key = \"{}\" # ours", key(9));
+    let place = Place::new(&written().replace(&inline, "private_key_file = \"own.key\""));
+    refused(
+        &check(&place),
+        &["weir.toml:4: interface: private_key_file: own.key: No such file"],
+    );
+    fs::write(place.path("own.key"), key(9)).unwrap();
+    chmod(&place.path("own.key"), 0o604);
+    let output = check(&place);
+    good(&output);
+    assert!(
+        err(&output).contains("own.key can be read by others (mode 0604)"),
+        "{}",
+        err(&output)
+    );
+    chmod(&place.path("own.key"), 0o600);
+    assert_eq!(err(&check(&place)), "");
+    fs::write(place.path("own.key"), "hunter2").unwrap();
+    refused(&check(&place), &["own.key: expected a key of 44 base64"]);
+    assert!(!err(&check(&place)).contains("hunter2"));
+}
+
+#[test]
+fn keys_are_made_and_never_overwritten() {
+    let place = Place::new("");
+    let private = good(&place.weir(&["keygen"]));
+    let expected = public_key(&private.trim().parse::<PrivateKey>().expect("a clamped key")).to_string();
+    let mut child = place
+        .command(&["pubkey"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(private.as_bytes()).unwrap();
+    assert_eq!(good(&child.wait_with_output().unwrap()).trim(), expected);
+    assert_ne!(good(&place.weir(&["genpsk"])), good(&place.weir(&["genpsk"])));
+
+    let public = good(&place.weir(&["keygen", "--out", "k"]));
+    let written = fs::read_to_string(place.path("k")).unwrap();
+    assert_eq!(
+        public.trim(),
+        public_key(&written.trim().parse().unwrap()).to_string()
+    );
+    assert_eq!(mode(&place.path("k")), 0o600);
+    refused(
+        &place.weir(&["keygen", "--out", "k"]),
+        &["k: cannot be created: File exists"],
+    );
+    assert_eq!(fs::read_to_string(place.path("k")).unwrap(), written);
+}
+
+#[test]
+fn what_is_no_key_is_refused_unseen() {
+    let place = Place::new("");
+    let mut child = place
+        .command(&["pubkey"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"hunter2").unwrap();
+    let output = child.wait_with_output().unwrap();
+    refused(&output, &["private key: expected a key of 44 base64"]);
+    assert!(!err(&output).contains("hunter2"));
+}
+
+#[test]
+fn a_conf_is_imported() {
+    let place = Place::new("");
+    let conf = format!(
+        "[Interface]\nPrivateKey = {}\nAddress = 10.0.0.1/24\nListenPort = 51820\nPostUp = rm -rf /\n\
+         [Peer]\nPublicKey = {}\nAllowedIPs = 10.0.0.2/32\n",
+        key(9),
+        key(2)
+    );
+    fs::write(place.path("wg7.conf"), conf).unwrap();
+    let output = place.weir(&["import", "wg7.conf", "--out", "new.toml"]);
+    good(&output);
+    assert!(err(&output).contains("wg7.conf:5: PostUp: not carried over, for Weir never calls a shell"));
+    assert_eq!(mode(&place.path("new.toml")), 0o600);
+    assert!(good(&place.weir(&["check", "new.toml"])).contains("interface wg7, port 51820"));
+    refused(
+        &place.weir(&["import", "wg7.conf", "--out", "new.toml"]),
+        &["new.toml: cannot be created: File exists"],
+    );
+    assert_eq!(
+        good(&place.weir(&["import", "wg7.conf"])),
+        fs::read_to_string(place.path("new.toml")).unwrap()
+    );
+
+    fs::write(
+        place.path("bad.conf"),
+        "[Interface]\nAddress = 10.0.0.1/40\n[Peer]\n",
+    )
+    .unwrap();
+    refused(
+        &place.weir(&["import", "bad.conf", "--out", "bad.toml"]),
+        &[
+            "bad.conf:2: Interface: Address: \"40\"",
+            "bad.conf:3: Peer 1: PublicKey: missing",
+        ],
+    );
+    assert!(!place.path("bad.toml").exists());
+}
+
+#[test]
+fn doctor_names_a_taken_port_and_a_bad_file() {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let text = written().replace("[interface]\n", &format!("[interface]\nlisten_port = {port}\n"));
+    let place = Place::new(&text);
+    let doctor = |json: &str| place.weir(&["doctor", "--config", "weir.toml", json]);
+    let output = place.weir(&["doctor", "--config", "weir.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let taken = format!("bad  port {port}/udp: Address already in use");
+    assert!(out(&output).contains(&taken), "{}", out(&output));
+    let json: serde_json::Value = serde_json::from_str(&out(&doctor("--json"))).unwrap();
+    let lines = json.as_array().unwrap();
+    assert!(
+        lines
+            .iter()
+            .any(|f| f["level"] == "bad" && f["mend"].as_str().unwrap().contains("ss -lunp"))
+    );
+    drop(socket);
+
+    fs::write(&place.config, "[interface]\n").unwrap();
+    let output = place.weir(&["doctor", "--config", "weir.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        out(&output).contains("bad  weir.toml:1: interface: private_key_file: missing"),
+        "{}",
+        out(&output)
+    );
+}

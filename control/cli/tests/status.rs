@@ -1,0 +1,150 @@
+//! `weir status`, asked of a data plane that answers as it is told.
+
+mod common;
+
+use common::*;
+use std::time::{SystemTime, UNIX_EPOCH};
+use weir_abi::desired::Origin;
+use weir_abi::ipc::Reply;
+use weir_abi::key::PublicKey;
+use weir_abi::status::{Health, PeerStatus, PortStatus, ShardStatus, Status};
+
+fn peer(name: Option<&str>, health: Health, trouble: Option<&str>) -> PeerStatus {
+    PeerStatus {
+        public_key: PublicKey::from_bytes([2; 32]),
+        name: name.map(str::to_owned),
+        origin: Origin::File,
+        has_preshared_key: true,
+        configured_endpoint: Some("later.example.org:1".parse().expect("an endpoint")),
+        endpoint: None,
+        allowed_ips: vec!["10.77.0.2/32".parse().expect("a prefix")],
+        persistent_keepalive: Some(25),
+        last_handshake_unix_ns: 0,
+        rx_bytes: 3 << 30,
+        tx_bytes: 512,
+        health,
+        trouble: trouble.map(str::to_owned),
+        shard: Some(0),
+    }
+}
+
+fn busy() -> Status {
+    let port = PortStatus {
+        role: "wan".to_owned(),
+        mode: "udp gso gro".to_owned(),
+        rx_frames: 5,
+        rx_bytes: 5_000,
+        tx_packets: 6,
+        tx_bytes: 6_000,
+        errors: vec![("enobufs".to_owned(), 3)],
+        frames: 512,
+    };
+    let shard = |shard, drops: &[(&str, u64)]| ShardStatus {
+        shard,
+        ports: vec![port.clone()],
+        under_load: shard == 1,
+        handshakes: 4,
+        drops: drops.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect(),
+        ..ShardStatus::default()
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos() as u64;
+    let mut ada = peer(Some("ada"), Health::Healthy, None);
+    ada.endpoint = Some("192.0.2.9:7777".parse().expect("an address"));
+    ada.last_handshake_unix_ns = now - 65_000_000_000;
+    Status {
+        warnings: vec!["CAP_BPF is missing".to_owned()],
+        shards: vec![
+            shard(0, &[("bad_mac1", 2)]),
+            shard(1, &[("bad_mac1", 5), ("replayed", 9)]),
+        ],
+        peers: vec![
+            ada,
+            peer(None, Health::Degraded, Some("no answer to 5 initiations")),
+        ],
+        ..status("weirtest")
+    }
+}
+
+fn serving(status: Status) -> (Place, FakeGateway) {
+    let place = Place::new("");
+    let name = status.interface.clone();
+    let gateway = FakeGateway::start(&place, &name, weir_abi::VERSION, move |_| {
+        Reply::Status(Box::new(status.clone()))
+    });
+    (place, gateway)
+}
+
+#[test]
+fn people_see_what_matters() {
+    let (place, _gateway) = serving(busy());
+    let text = good(&place.weir(&["status", "weirtest"]));
+    for part in [
+        "interface weirtest  up 1 h 2 min, weir-dataplane 0.1.0",
+        "warning: CAP_BPF is missing",
+        "51820/udp",
+        "avx2",
+        "ebpf",
+        "8 done, 0 waiting",
+        "udp gso gro",
+        "enobufs 3",
+        "under load",
+        "peers: 1 healthy, 1 degraded",
+        "192.0.2.9:7777",
+        "1 min",
+        "3.00 GiB",
+        "degraded: no answer to 5 initiations",
+        "later.example.org:1",
+        "never",
+        "Handshake message with a wrong mac1",
+    ] {
+        assert!(text.contains(part), "{text}\nlacks {part}");
+    }
+    let (replayed, mac1) = (
+        text.find("9      replayed").unwrap(),
+        text.find("7      bad_mac1").unwrap(),
+    );
+    assert!(replayed < mac1, "the most frequent comes first:\n{text}");
+    assert!(!text.contains('\x1b'), "colours without a terminal");
+}
+
+#[test]
+fn programs_see_everything() {
+    let (place, _gateway) = serving(busy());
+    let json: serde_json::Value = serde_json::from_str(&good(&place.weir(&["status", "--json"]))).unwrap();
+    let status = &json[0];
+    assert_eq!(status["interface"], "weirtest");
+    assert_eq!(status["drops"]["bad_mac1"], 7);
+    assert_eq!(status["peers"][0]["public_key"], key(2));
+    assert_eq!(status["peers"][1]["trouble"], "no answer to 5 initiations");
+    assert_eq!(status["shards"][1]["ports"][0]["errors"]["enobufs"], 3);
+}
+
+#[test]
+fn who_does_not_answer_is_named() {
+    let place = Place::new("");
+    refused(&place.weir(&["status"]), &["no data plane runs"]);
+    refused(
+        &place.weir(&["status", "weir9"]),
+        &["no data plane runs interface weir9", "weir9.sock"],
+    );
+    // A socket that a killed data plane left behind.
+    drop(std::os::unix::net::UnixListener::bind(place.path("stale.sock")).unwrap());
+    refused(
+        &place.weir(&["status", "stale"]),
+        &["no data plane runs interface stale"],
+    );
+    refused(&place.weir(&["status"]), &["no data plane runs"]);
+}
+
+#[test]
+fn another_version_is_refused_by_name() {
+    let place = Place::new("");
+    let _gateway = FakeGateway::start(&place, "weirtest", 99, done);
+    refused(
+        &place.weir(&["status", "weirtest"]),
+        &["speaks version 99 of the protocol and this program 1"],
+    );
+}
