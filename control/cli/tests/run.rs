@@ -51,6 +51,12 @@ fn play(config: &Path) -> ExitCode {
     if let Ok(code) = std::env::var(FAIL_WITH) {
         return ExitCode::from(code.parse::<u8>().expect("a code"));
     }
+    let inherited = SigSet::thread_get_mask().expect("the mask is read");
+    assert_eq!(
+        inherited,
+        SigSet::empty(),
+        "a data plane that begins with signals blocked cannot be stopped"
+    );
     let mut wanted = SigSet::empty();
     wanted.add(Signal::SIGINT);
     wanted.add(Signal::SIGTERM);

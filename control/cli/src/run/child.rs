@@ -2,8 +2,10 @@
 
 use crate::error::{Failure, Outcome};
 use crate::ipc;
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -24,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A data plane that was started.
 pub struct DataPlane {
     child: Child,
-    signals: mpsc::Receiver<Signal>,
+    signals: mpsc::Receiver<i32>,
 }
 
 /// The program: as given, beside this one, or in PATH.
@@ -49,23 +51,13 @@ pub fn program(given: Option<&Path>) -> Outcome<PathBuf> {
 
 /// Starts the data plane in a process group of its own, so that a Ctrl-C reaches it once and through here.
 pub fn start(program: &Path, config: &Path) -> Outcome<DataPlane> {
-    let mut wanted = SigSet::empty();
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGTERM,
-        Signal::SIGHUP,
-        Signal::SIGQUIT,
-        Signal::SIGCHLD,
-    ] {
-        wanted.add(signal);
-    }
-    // Blocked before the child exists, so that none is lost in between; a child's own mask begins empty.
-    wanted
-        .thread_block()
-        .map_err(|error| Failure::Said(format!("signals cannot be blocked: {error}")))?;
+    // Caught before the child exists, so that none is lost in between. Caught and not blocked, for a child inherits what
+    // is blocked and begins anew with what is caught.
+    let mut caught = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD])
+        .map_err(|error| Failure::Said(format!("signals cannot be caught: {error}")))?;
     let (sender, signals) = mpsc::channel();
     thread::spawn(move || {
-        while let Ok(signal) = wanted.wait() {
+        for signal in caught.forever() {
             if sender.send(signal).is_err() {
                 break;
             }
@@ -122,10 +114,10 @@ impl DataPlane {
     }
 
     /// A terminal that closes ends the data plane as Ctrl-C does.
-    fn pass_on(&self, signal: Signal) -> Outcome<()> {
+    fn pass_on(&self, signal: i32) -> Outcome<()> {
         let signal = match signal {
-            Signal::SIGCHLD => return Ok(()),
-            Signal::SIGINT => Signal::SIGINT,
+            SIGCHLD => return Ok(()),
+            SIGINT => Signal::SIGINT,
             _ => Signal::SIGTERM,
         };
         kill(self.pid(), signal)
