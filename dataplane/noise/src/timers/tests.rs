@@ -118,6 +118,20 @@ fn more_data_lengthens_the_attempt() {
     assert_eq!(last, s(150), "given up at the first retry not before 62 + 90 s");
 }
 
+/// Catches an attempt that inherits the age of an earlier one, whether that
+/// succeeded or failed, and so ends at its first retry.
+#[test]
+fn each_attempt_has_its_own_ninety_seconds() {
+    let mut timers = Timers::new(NO_JITTER);
+    timers.handshake_initiated(s(0), NO_JITTER);
+    timers.handshake_complete(s(1));
+    timers.handshake_initiated(s(200), NO_JITTER);
+    assert!(timers.expire(s(205), NO_JITTER).retransmit);
+    assert!(timers.expire(s(290), NO_JITTER).gave_up);
+    timers.handshake_initiated(s(400), NO_JITTER);
+    assert!(timers.expire(s(405), NO_JITTER).retransmit);
+}
+
 #[test]
 fn completion_ends_the_retries() {
     let mut timers = Timers::new(NO_JITTER);
