@@ -7,6 +7,7 @@
 mod common;
 
 use common::{isolated, network_of_this_thread, output, run, text};
+use nix::mount::{MsFlags, mount};
 use nix::sys::socket::{getsockopt, sockopt::TcpMaxSeg};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -278,6 +279,26 @@ fn a_killed_gateway_is_cleaned_up_after() {
         common::file("weir/forwarding/holder.weirdead", "");
         drop(Forwarding::switch_on("weir0", true, false).expect("forwarding"));
         assert_eq!(sysctl(FOUR), "0");
+        let left = fs::read_dir("/run/weir/forwarding").expect("it is there");
+        assert_eq!(left.count(), 0);
+    });
+}
+
+// Catches a failure, as in a container, that hangs or leaves something behind.
+#[test]
+fn what_cannot_be_switched_is_told() {
+    isolated(|| {
+        set(FOUR, "0");
+        let none = None::<&str>;
+        let sysctls = "/proc/sys";
+        mount(Some(sysctls), sysctls, none, MsFlags::MS_BIND, none).expect("a mount of its own");
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+        mount(none, sysctls, none, flags, none).expect("made read-only");
+        let refused = Forwarding::switch_on("weir0", true, true).expect_err("it is read-only");
+        assert!(
+            refused.to_string().contains("/proc/sys/net/ipv4/ip_forward"),
+            "{refused}"
+        );
         let left = fs::read_dir("/run/weir/forwarding").expect("it is there");
         assert_eq!(left.count(), 0);
     });

@@ -57,7 +57,7 @@ impl Forwarding {
             .mode(0o700)
             .create(&directory)
             .map_err(at(&directory))?;
-        let _lock = lock_directory(&directory)?;
+        let lock = lock_directory(&directory)?;
         let path = directory.join(format!("{HOLDER}{interface}"));
         let file = File::create(&path).map_err(at(&path))?;
         let holder = Flock::lock(file, FlockArg::LockExclusiveNonblock)
@@ -67,16 +67,23 @@ impl Forwarding {
             holder: Some((path, holder)),
             switched: Vec::new(),
         };
+        let engaged = forwarding.engage(ipv4, ipv6);
+        // Given up first: where this fails, what was done is set back under the same lock.
+        drop(lock);
+        engaged.map(|()| forwarding)
+    }
+
+    fn engage(&mut self, ipv4: bool, ipv6: bool) -> Result<(), ForwardingError> {
         if ipv4 {
-            forwarding.switch(IPV4, "0", "1")?;
+            self.switch(IPV4, "0", "1")?;
         }
         if ipv6 && Path::new(SYSCTLS).join(IPV6).exists() {
             for link in advertised() {
-                forwarding.switch(&format!("net/ipv6/conf/{link}/accept_ra"), "1", "2")?;
+                self.switch(&format!("net/ipv6/conf/{link}/accept_ra"), "1", "2")?;
             }
-            forwarding.switch(IPV6, "0", "1")?;
+            self.switch(IPV6, "0", "1")?;
         }
-        Ok(forwarding)
+        Ok(())
     }
 
     /// What this gateway switched, as the names of sysctls.

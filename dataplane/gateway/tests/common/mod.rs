@@ -9,8 +9,8 @@ use nix::sched::{CloneFlags, unshare};
 use std::process::{Command, Output, Stdio};
 use std::{fs, panic, thread};
 
-/// Runs `test` in a thread with its own network, and its own empty `/run` and `/var/lib/weir`; all of it ends with the
-/// thread. What the thread spawns lives in the same namespaces.
+/// Runs `test` in a thread with its own network and its own empty `/run`, both of which end with the thread. What the
+/// thread spawns lives in the same namespaces; `/proc/sys/net` shows the network of whoever looks.
 pub fn isolated<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) -> T {
     let inside = thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS)
@@ -18,7 +18,6 @@ pub fn isolated<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'static) ->
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
         mount(Some("tmpfs"), "/run", Some("tmpfs"), MsFlags::empty(), none).expect("an own /run");
-        // The mount of /sys and /proc/sys/net follow the namespace of whoever looks.
         run("ip link set lo up");
         test()
     });
