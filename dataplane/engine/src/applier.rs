@@ -87,8 +87,30 @@ impl Applier {
         }
     }
 
+    /// Says whether [`Applier::apply`] would apply the set; changes nothing.
+    pub fn check(&self, set: &ChangeSet) -> Result<(), Refusal> {
+        self.draft(set).map(drop)
+    }
+
     /// Applies a set of changes, or nothing of it.
     pub fn apply(&mut self, set: &ChangeSet) -> Result<Revision, Refusal> {
+        let Draft {
+            mut tables,
+            interface,
+            next_peer,
+            changed,
+            ..
+        } = self.draft(set)?;
+        tables.revision = Revision(tables.revision.0 + 1);
+        tables.advance(changed);
+        let revision = tables.revision;
+        self.interface = interface;
+        self.next_peer = next_peer;
+        self.published.store(Arc::new(tables));
+        Ok(revision)
+    }
+
+    fn draft(&self, set: &ChangeSet) -> Result<Draft<'_>, Refusal> {
         let current = self.published.load_full();
         if let Some(base) = set.base
             && base != current.revision
@@ -110,20 +132,7 @@ impl Applier {
             draft.change(change)?;
         }
         draft.check_bounds()?;
-        let Draft {
-            mut tables,
-            interface,
-            next_peer,
-            changed,
-            ..
-        } = draft;
-        tables.revision = Revision(tables.revision.0 + 1);
-        tables.advance(changed);
-        let revision = tables.revision;
-        self.interface = interface;
-        self.next_peer = next_peer;
-        self.published.store(Arc::new(tables));
-        Ok(revision)
+        Ok(draft)
     }
 
     /// A peer's name was resolved to this address.

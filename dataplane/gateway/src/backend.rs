@@ -26,10 +26,18 @@ pub struct Front {
 impl Front {
     /// A front for the data plane and its host.
     pub fn new(plane: Arc<DataPlane>, host: Arc<Host>, reload: Reload) -> Self {
-        Self { plane, host, reload, started: Instant::now() }
+        Self {
+            plane,
+            host,
+            reload,
+            started: Instant::now(),
+        }
     }
 
-    fn apply(&self, set: &ChangeSet) -> Result<weir_abi::desired::Revision, crate::dataplane::DataPlaneError> {
+    fn apply(
+        &self,
+        set: &ChangeSet,
+    ) -> Result<weir_abi::desired::Revision, crate::dataplane::DataPlaneError> {
         let revision = self.plane.apply(set)?;
         self.host.follow(&self.plane);
         Ok(revision)
@@ -45,7 +53,9 @@ impl Backend for Front {
         let (listen_port, fwmark) = self.plane.port_and_mark();
         let peers = desired.peers.into_iter().map(|peer| {
             let facts = tables.peer_by_key(&peer.public_key);
-            let snapshot = facts.and_then(|facts| active.get(&facts.id)).map(|(_, snapshot)| *snapshot);
+            let snapshot = facts
+                .and_then(|facts| active.get(&facts.id))
+                .map(|(_, snapshot)| *snapshot);
             PeerView {
                 public_key: peer.public_key,
                 preshared_key: peer.preshared_key,
@@ -60,11 +70,20 @@ impl Backend for Front {
                 allowed_ips: peer.allowed_ips,
             }
         });
-        Ok(InterfaceView { private_key: desired.private_key, listen_port, fwmark, peers: peers.collect() })
+        Ok(InterfaceView {
+            private_key: desired.private_key,
+            listen_port,
+            fwmark,
+            peers: peers.collect(),
+        })
     }
 
     fn apply(&self, changes: Vec<Change>) -> Result<(), Errno> {
-        let set = ChangeSet { base: None, origin: Origin::Uapi, changes };
+        let set = ChangeSet {
+            base: None,
+            origin: Origin::Uapi,
+            changes,
+        };
         Front::apply(self, &set).map(drop).map_err(|error| {
             tracing::warn!("UAPI set refused, nothing changed: {error}");
             error.errno()

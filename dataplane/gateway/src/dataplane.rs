@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_abi::change::{Change, ChangeSet, Refusal};
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_millis(300);
 
 /// What a data plane is started with.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Options {
     /// The TUN device's name, which may hold `%d`.
     pub interface: String,
@@ -48,8 +48,8 @@ pub struct Options {
     pub burst: usize,
     /// Bytes of each UDP socket's buffers.
     pub buffer: u32,
-    /// An open TUN device to be used, which is then the only queue.
-    pub tun: Option<RawFd>,
+    /// An open TUN device to be used, whose one queue is then the only one.
+    pub tun: Option<OwnedFd>,
 }
 
 /// Why the data plane could not be started or changed.
@@ -127,21 +127,25 @@ impl DataPlane {
     /// # Errors
     /// [`DataPlaneError`]; nothing stays open.
     pub fn start(
-        options: Options,
+        mut options: Options,
         desired: &ChangeSet,
         remembered: HashMap<PublicKey, Remembered>,
         stamps: Stamps,
     ) -> Result<Self, DataPlaneError> {
-        let most = shards_most();
+        let inherited = options.tun.is_some();
+        let most = if inherited { 1 } else { shards_most() };
         if !(1..=most).contains(&options.shards) {
-            return Err(DataPlaneError::Shards { asked: options.shards, most });
+            return Err(DataPlaneError::Shards {
+                asked: options.shards,
+                most,
+            });
         }
         let mut applier = Applier::new(options.shards, options.mtu);
         applier.remember(remembered);
         applier.apply(desired)?;
         let mut links = mesh(most);
         let alarms: Vec<Arc<Alarm>> = links.iter().map(|links| Arc::clone(links.alarm())).collect();
-        let (tun, tun_ports) = open_tun(&options)?;
+        let (tun, tun_ports) = open_tun(&mut options)?;
         let udp_options = UdpOptions {
             port: applier.listen_port(),
             offload: options.offload,
@@ -154,15 +158,27 @@ impl DataPlane {
         let table = slot_table(&applier);
         let (udp, udp_ports) = UdpGroup::bind(&udp_options, pools, &table)?;
         let tables = applier.published();
-        let workers = Workers::start(workers_count(), tables, stamps, &alarms, || random("a worker's seed"))
-            .map_err(|source| DataPlaneError::System { what: "starting the handshake workers", source })?;
+        let workers = Workers::start(workers_count(), tables, stamps, &alarms, || {
+            random("a worker's seed")
+        })
+        .map_err(|source| DataPlaneError::System {
+            what: "starting the handshake workers",
+            source,
+        })?;
         let dormant = links.split_off(options.shards).into_iter().rev().collect();
         let plane = Self {
             alarms,
             workers,
             secret: random("the cookie secret"),
             events: bounded(EVENTS),
-            inner: Mutex::new(Inner { applier, udp, tun, running: Vec::new(), dormant, descriptors: Vec::new() }),
+            inner: Mutex::new(Inner {
+                applier,
+                udp,
+                tun,
+                running: Vec::new(),
+                dormant,
+                descriptors: Vec::new(),
+            }),
             options,
         };
         {
@@ -250,6 +266,8 @@ impl DataPlane {
         }
         let revision = inner.applier.apply(set)?;
         self.wake_all();
+        // Whoever keeps names and state looks again; if it lags, it will anyway.
+        let _ = self.events.0.try_send(Event::Changed);
         Ok(revision)
     }
 
@@ -290,7 +308,7 @@ impl DataPlane {
 
     /// Changes the number of shards while traffic flows.
     pub fn set_shards(&self, shards: usize) -> Result<(), DataPlaneError> {
-        let most = if self.options.tun.is_some() { 1 } else { self.alarms.len() };
+        let most = self.alarms.len();
         if !(1..=most).contains(&shards) {
             return Err(DataPlaneError::Shards { asked: shards, most });
         }
@@ -305,7 +323,10 @@ impl DataPlane {
                     return Err(error.into());
                 }
             };
-            let links = inner.dormant.pop().expect("there are links for every shard up to the most");
+            let links = inner
+                .dormant
+                .pop()
+                .expect("there are links for every shard up to the most");
             self.start_shard(&mut inner, links, udp, tun)?;
         }
         inner.applier.set_shards(shards);
@@ -347,7 +368,10 @@ impl DataPlane {
         tun: TunPort,
     ) -> Result<(), DataPlaneError> {
         let (v4, v6) = udp.descriptors();
-        let descriptors: Vec<RawFd> = [Some(v4), v6, Some(tun.descriptor())].into_iter().flatten().collect();
+        let descriptors: Vec<RawFd> = [Some(v4), v6, Some(tun.descriptor())]
+            .into_iter()
+            .flatten()
+            .collect();
         let (commands, inbox) = bounded(COMMANDS);
         let shard = links.shard();
         let parts = ShardParts {
@@ -364,8 +388,11 @@ impl DataPlane {
             burst: self.options.burst,
             links,
         };
-        let thread = ShardThread::start(parts, commands, &descriptors)
-            .map_err(|source| DataPlaneError::System { what: "starting a shard's thread", source })?;
+        let thread =
+            ShardThread::start(parts, commands, &descriptors).map_err(|source| DataPlaneError::System {
+                what: "starting a shard's thread",
+                source,
+            })?;
         inner.running.push(Running { thread });
         inner.descriptors.push((v4, v6));
         Ok(())
@@ -377,7 +404,10 @@ impl DataPlane {
             for descriptor in [Some(*v4), *v6].into_iter().flatten() {
                 thread
                     .listen(descriptor)
-                    .map_err(|source| DataPlaneError::System { what: "listening to the new port", source })?;
+                    .map_err(|source| DataPlaneError::System {
+                        what: "listening to the new port",
+                        source,
+                    })?;
             }
             thread.wake();
         }
@@ -410,11 +440,14 @@ const WAN: u16 = 0;
 /// The number of a shard's port to this host.
 const HOST: u16 = 1;
 
-fn open_tun(options: &Options) -> Result<(TunDevice, Vec<TunPort>), DataPlaneError> {
-    let tun_options = TunOptions { offload: options.offload, existing: false };
-    match options.tun {
+fn open_tun(options: &mut Options) -> Result<(TunDevice, Vec<TunPort>), DataPlaneError> {
+    let tun_options = TunOptions {
+        offload: options.offload,
+        existing: false,
+    };
+    match options.tun.take() {
         Some(descriptor) => {
-            let (device, port) = TunDevice::adopt(inherited(descriptor), &tun_options, pool(0, HOST))?;
+            let (device, port) = TunDevice::adopt(descriptor, &tun_options, pool(0, HOST))?;
             Ok((device, vec![port]))
         }
         None => {
@@ -424,17 +457,22 @@ fn open_tun(options: &Options) -> Result<(TunDevice, Vec<TunPort>), DataPlaneErr
     }
 }
 
-#[allow(unsafe_code, reason = "a descriptor that the starting process names by number")]
-fn inherited(descriptor: RawFd) -> std::os::fd::OwnedFd {
-    use std::os::fd::FromRawFd;
-    // SAFETY: whoever set WG_TUN_FD opened the descriptor for this process and gave up its own use of it.
-    unsafe { std::os::fd::OwnedFd::from_raw_fd(descriptor) }
-}
-
 /// Enough small frames for a burst of super-packets to be cut, enough large ones to receive bursts in.
 fn pool(shard: usize, port: u16) -> FramePool {
-    let size = PoolSize { small: 2560, small_bytes: 2048, large: 96, large_bytes: 65_536 + 512, headroom: 128 };
-    FramePool::new(Home { shard: shard as u16, port }, size)
+    let size = PoolSize {
+        small: 2560,
+        small_bytes: 2048,
+        large: 96,
+        large_bytes: 65_536 + 512,
+        headroom: 128,
+    };
+    FramePool::new(
+        Home {
+            shard: shard as u16,
+            port,
+        },
+        size,
+    )
 }
 
 fn slot_table(applier: &Applier) -> SlotTable {

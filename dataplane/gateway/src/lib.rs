@@ -5,13 +5,22 @@
 //! program, or keeps a secret longer than it takes to hand it over.
 #![deny(unsafe_code)]
 
+pub mod backend;
 pub mod background;
+pub mod boot;
 pub mod clock;
+pub mod dataplane;
+pub mod host;
 pub mod ipc;
+pub mod keeper;
 pub mod netlink;
+pub mod nft;
 pub mod resolve;
+pub mod shard_thread;
 pub mod state;
+pub mod status;
 pub mod uapi;
 pub mod unix;
+pub mod workers;
 
 mod secret_bytes;

@@ -44,7 +44,9 @@ impl Waking {
     pub fn listen(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
         // Absent, unless its socket stayed what it was.
         let _ = self.epoll.delete(descriptor);
-        Ok(self.epoll.add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, PORT))?)
+        Ok(self
+            .epoll
+            .add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, PORT))?)
     }
 
     fn ring(&self) {
@@ -57,7 +59,8 @@ impl Waking {
             match until {
                 Some(at) => {
                     let at = TimeSpec::from(Duration::from_nanos(at.as_nanos().max(1)));
-                    self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+                    self.timer
+                        .set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
                 }
                 None => self.timer.unset()?,
             }
@@ -71,9 +74,11 @@ impl Waking {
         };
         for event in &events[..count] {
             match event.data() {
-                BELL => drop(self.bell.read()),
+                BELL => {
+                    let _ = self.bell.read();
+                }
                 TIMER => {
-                    drop(self.timer.wait());
+                    let _ = self.timer.wait();
                     *armed = None;
                 }
                 _ => {}
@@ -109,7 +114,13 @@ impl ShardThread {
         let thread = std::thread::Builder::new()
             .name(format!("weir-shard-{number}"))
             .spawn(move || run(Shard::new(parts, now()), &inside, &stopping))?;
-        Ok(Self { commands, waking, alarm, stop, thread })
+        Ok(Self {
+            commands,
+            waking,
+            alarm,
+            stop,
+            thread,
+        })
     }
 
     /// Has the shard look at what is new.
@@ -147,10 +158,16 @@ fn run(mut shard: Shard, waking: &Waking, stop: &AtomicBool) -> (Links, Vec<Box<
 
 /// The time, for a shard.
 pub fn now() -> Now {
-    Now { at: Instant::from_nanos(clock::boot_nanos()), unix_ns: clock::wall_nanos() }
+    Now {
+        at: Instant::from_nanos(clock::boot_nanos()),
+        unix_ns: clock::wall_nanos(),
+    }
 }
 
-#[allow(unsafe_code, reason = "ports tell their descriptors as numbers, for the engine knows no I/O types")]
+#[allow(
+    unsafe_code,
+    reason = "ports tell their descriptors as numbers, for the engine knows no I/O types"
+)]
 fn borrow<'a>(descriptor: RawFd) -> BorrowedFd<'a> {
     // SAFETY: the port that owns the descriptor lives as long as the shard's thread, which owns the port, and the
     // group that shares it; the borrow ends within the call that listens to it.

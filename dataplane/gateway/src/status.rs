@@ -21,8 +21,8 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
             warnings.push(format!("no IPv6 outside: {why}"));
         }
         let report = udp.steering();
-        warnings.extend(report.refused.iter().map(|(way, why)| format!("steering by {way} refused: {why}")));
-        report.steering.name().to_owned()
+        warnings.extend(report.refused.iter().map(ToString::to_string));
+        report.in_force.name().to_owned()
     });
     Status {
         interface: plane.interface(),
@@ -38,14 +38,20 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
         steering,
         warnings,
         handshake_queue: plane.handshake_queue(),
-        peers: if peers { peer_statuses(&tables, &snapshots) } else { Vec::new() },
+        peers: if peers {
+            peer_statuses(&tables, &snapshots)
+        } else {
+            Vec::new()
+        },
         shards: snapshots.iter().map(shard_status).collect(),
     }
 }
 
 /// Peers by number, as the shards see them, each with its shard.
 pub fn by_id(snapshots: &[Snapshot]) -> HashMap<PeerId, (u16, &PeerSnapshot)> {
-    let all = snapshots.iter().flat_map(|shard| shard.peers.iter().map(|peer| (shard.shard, peer)));
+    let all = snapshots
+        .iter()
+        .flat_map(|shard| shard.peers.iter().map(|peer| (shard.shard, peer)));
     all.map(|(shard, peer)| (peer.id, (shard, peer))).collect()
 }
 
@@ -54,7 +60,10 @@ fn peer_statuses(tables: &weir_engine::Tables, snapshots: &[Snapshot]) -> Vec<Pe
     let now = Instant::from_nanos(clock::boot_nanos());
     let mut facts: Vec<&PeerFacts> = tables.peers.iter().map(|(_, facts)| &**facts).collect();
     facts.sort_unstable_by_key(|facts| facts.id);
-    facts.into_iter().map(|facts| peer_status(facts, active.get(&facts.id).copied(), now)).collect()
+    facts
+        .into_iter()
+        .map(|facts| peer_status(facts, active.get(&facts.id).copied(), now))
+        .collect()
 }
 
 fn peer_status(facts: &PeerFacts, active: Option<(u16, &PeerSnapshot)>, now: Instant) -> PeerStatus {
@@ -79,7 +88,9 @@ fn peer_status(facts: &PeerFacts, active: Option<(u16, &PeerSnapshot)>, now: Ins
 }
 
 fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (Health, Option<String>) {
-    let Some(peer) = snapshot else { return (Health::Idle, None) };
+    let Some(peer) = snapshot else {
+        return (Health::Idle, None);
+    };
     if peer.queued > 0 && peer.endpoint.is_none() {
         let name = facts.configured_endpoint.as_ref();
         let trouble = match name {
@@ -90,7 +101,9 @@ fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (
     }
     if peer.unanswered > 1 {
         let seconds = u64::from(peer.unanswered - 1) * REKEY_TIMEOUT.as_secs();
-        let at = peer.endpoint.map_or_else(String::new, |endpoint| format!(" at {endpoint}"));
+        let at = peer
+            .endpoint
+            .map_or_else(String::new, |endpoint| format!(" at {endpoint}"));
         let trouble = format!(
             "{} handshake initiations{at} unanswered for about {seconds} s: it is off, unreachable, or has another key for us",
             peer.unanswered
@@ -99,12 +112,18 @@ fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (
     }
     let heard = peer.last_received.map(|at| now.since(at));
     let lately = heard.is_some_and(|ago: Duration| ago < REJECT_AFTER_TIME);
-    if peer.has_session && lately { (Health::Healthy, None) } else { (Health::Idle, None) }
+    if peer.has_session && lately {
+        (Health::Healthy, None)
+    } else {
+        (Health::Idle, None)
+    }
 }
 
 fn shard_status(snapshot: &Snapshot) -> ShardStatus {
     let counters = &snapshot.counters;
-    let drops = Drop::ALL.iter().map(|&drop| (drop.name().to_owned(), counters.dropped(drop)));
+    let drops = Drop::ALL
+        .iter()
+        .map(|&drop| (drop.name().to_owned(), counters.dropped(drop)));
     ShardStatus {
         shard: snapshot.shard,
         ports: snapshot

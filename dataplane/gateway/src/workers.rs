@@ -45,7 +45,11 @@ impl Workers {
                 .name(format!("weir-handshake-{number}"))
                 .spawn(move || thread.run())?;
         }
-        Ok(Self { strangers, own, outcomes })
+        Ok(Self {
+            strangers,
+            own,
+            outcomes,
+        })
     }
 
     /// Where the outcomes for a shard come out.

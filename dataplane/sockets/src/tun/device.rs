@@ -255,6 +255,17 @@ impl TunDevice {
     }
 }
 
+impl AsFd for TunDevice {
+    /// One of the queues, to ask the kernel where the device is and what it is called.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.queues
+            .first()
+            .expect("a device has at least one queue")
+            .file
+            .as_fd()
+    }
+}
+
 fn open_driver() -> Result<File, TunError> {
     OpenOptions::new()
         .read(true)

@@ -1,0 +1,289 @@
+//! What a configured gateway sets on the host while it runs, and withdraws when it stops: the device's addresses and
+//! MTU, routes to allowed IPs, forwarding and translation.
+
+use crate::dataplane::DataPlane;
+use crate::netlink::{DeviceRoutes, Error, Netlink};
+use crate::nft::{Forwarding, Rules, Table, forward_drops};
+use core::net::IpAddr;
+use std::collections::BTreeSet;
+use std::os::fd::AsFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use weir_abi::prefix::Prefix;
+use weir_config::Config;
+
+/// The MTU of an Ethernet path, where nothing better is known.
+const ETHERNET_MTU: u32 = 1500;
+
+/// IPv6, UDP and WireGuard around an inner packet, in bytes.
+const OVERHEAD: u32 = 40 + 8 + 32;
+
+/// The least MTU that IPv6 works over (RFC 8200 section 5).
+const MTU_MIN: u32 = 1280;
+
+/// What is to be set.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Wanted {
+    addresses: Vec<(IpAddr, u8)>,
+    routes: bool,
+    forward: bool,
+    nat: bool,
+}
+
+impl Wanted {
+    fn of(config: &Config) -> Self {
+        Self {
+            addresses: config
+                .interface
+                .addresses
+                .iter()
+                .map(|a| (a.address, a.length))
+                .collect(),
+            routes: config.interface.routes,
+            forward: config.gateway.forward,
+            nat: config.gateway.nat,
+        }
+    }
+
+    fn networks(&self) -> Vec<Prefix> {
+        self.addresses
+            .iter()
+            .filter_map(|&(address, length)| Prefix::new(address, length))
+            .collect()
+    }
+}
+
+/// The host's side of one interface. A drop-in sets nothing: whoever started it does.
+pub struct Host {
+    set: Mutex<Option<Set>>,
+    notes: Mutex<Vec<String>>,
+}
+
+struct Set {
+    wanted: Wanted,
+    routes: Option<DeviceRoutes>,
+    /// Both end with what they stand for.
+    forwarding: Option<Forwarding>,
+    table: Option<Table>,
+}
+
+impl Host {
+    /// A host on which nothing is set.
+    pub fn untouched() -> Self {
+        Self {
+            set: Mutex::new(None),
+            notes: Mutex::default(),
+        }
+    }
+
+    /// Sets what the configuration asks for.
+    ///
+    /// # Errors
+    /// What the kernel refused, in words; what was set until then is withdrawn.
+    pub fn set_up(config: &Config, mtu: u16, plane: &DataPlane) -> Result<Self, String> {
+        let host = Self::untouched();
+        *host.notes.lock().unwrap_or_else(PoisonError::into_inner) =
+            config.warnings.iter().map(ToString::to_string).collect();
+        let done = host.change(Wanted::of(config), mtu, plane);
+        if let Err(error) = done {
+            host.withdraw(plane);
+            return Err(error);
+        }
+        Ok(host)
+    }
+
+    /// Makes the host what a configuration read anew asks for.
+    pub fn update(&self, config: &Config, mtu: u16, plane: &DataPlane) -> Result<(), String> {
+        self.change(Wanted::of(config), mtu, plane)
+    }
+
+    /// Follows the desired state: routes to the allowed IPs.
+    pub fn follow(&self, plane: &DataPlane) {
+        let mut set = self.lock();
+        let Some(set) = &mut *set else { return };
+        let Err(error) = set.follow(plane, &self.notes) else {
+            return;
+        };
+        tracing::warn!("routes to allowed IPs: {error}");
+    }
+
+    /// What an operator should know.
+    pub fn warnings(&self) -> Vec<String> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Withdraws what was set. Addresses and routes go with the device; forwarding and translation are the host's.
+    pub fn withdraw(&self, plane: &DataPlane) {
+        let Some(mut set) = self.lock().take() else { return };
+        drop(set.forwarding.take());
+        drop(set.table.take());
+        let withdrawn = device(plane).and_then(|(mut netlink, link)| {
+            if let Some(routes) = &mut set.routes {
+                routes.set(&mut netlink, &BTreeSet::new(), &[])?;
+            }
+            netlink.change_addresses(link, &set.wanted.addresses, &[])
+        });
+        if let Err(error) = withdrawn {
+            tracing::debug!("addresses and routes went with the device: {error}");
+        }
+    }
+
+    fn change(&self, wanted: Wanted, mtu: u16, plane: &DataPlane) -> Result<(), String> {
+        let mut set = self.lock();
+        let before = set.as_ref().map(|set| set.wanted.clone()).unwrap_or_default();
+        let words = |error: Error| error.to_string();
+        let (mut netlink, link) = device(plane).map_err(words)?;
+        netlink.set_mtu(link, mtu.into()).map_err(words)?;
+        netlink
+            .change_addresses(link, &before.addresses, &wanted.addresses)
+            .map_err(words)?;
+        netlink.set_up(link).map_err(words)?;
+        let mut next = match set.take() {
+            Some(set) => Set { wanted, ..set },
+            None => Set {
+                wanted,
+                routes: None,
+                forwarding: None,
+                table: None,
+            },
+        };
+        let forwarded = next.forward(&plane.interface(), &self.notes);
+        if let Err(error) = forwarded {
+            *set = Some(next);
+            return Err(error);
+        }
+        let followed = next.follow(plane, &self.notes).map_err(words);
+        *set = Some(next);
+        followed
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Set>> {
+        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Set {
+    /// Switches the kernel's forwarding and puts the table in place, as wanted.
+    fn forward(&mut self, interface: &str, notes: &Mutex<Vec<String>>) -> Result<(), String> {
+        if !self.wanted.forward {
+            self.table = None;
+            self.forwarding = None;
+            return Ok(());
+        }
+        let networks = self.wanted.networks();
+        if self.forwarding.is_none() {
+            let (v4, v6) = (
+                networks.iter().any(|n| n.address().is_ipv4()),
+                networks.iter().any(|n| n.address().is_ipv6()),
+            );
+            let on = Forwarding::switch_on(interface, v4, v6).map_err(|error| error.to_string())?;
+            self.forwarding = Some(on);
+        }
+        let masquerade = if self.wanted.nat { networks } else { Vec::new() };
+        let rules = Rules {
+            masquerade,
+            clamp_mss: true,
+        };
+        match &mut self.table {
+            Some(table) => table.replace(&rules).map_err(|error| error.to_string())?,
+            none => *none = Some(Table::install(interface, &rules).map_err(|error| error.to_string())?),
+        }
+        for chain in forward_drops().unwrap_or_default() {
+            let note = format!(
+                "nftables chain {chain} drops forwarded packets; accept those from and to {interface} in it"
+            );
+            tracing::warn!("{note}");
+            notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, plane: &DataPlane, notes: &Mutex<Vec<String>>) -> Result<(), Error> {
+        if !self.wanted.routes && self.routes.is_none() {
+            return Ok(());
+        }
+        let (mut netlink, link) = device(plane)?;
+        let routes = match &mut self.routes {
+            Some(routes) => routes,
+            none => none.insert(DeviceRoutes::find(&mut netlink, link)?),
+        };
+        let tables = plane.tables();
+        let allowed: BTreeSet<Prefix> = if self.wanted.routes {
+            tables
+                .peers
+                .iter()
+                .flat_map(|(_, facts)| facts.allowed_ips.iter().copied())
+                .collect()
+        } else {
+            BTreeSet::new()
+        };
+        let routed = routes.set(&mut netlink, &allowed, &self.wanted.networks())?;
+        let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+        for note in routed.notes {
+            if !notes.contains(&note) {
+                tracing::warn!("{note}");
+                notes.push(note);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The way to the kernel's tables where the device is now, and the device's number there.
+fn device(plane: &DataPlane) -> Result<(Netlink, u32), Error> {
+    let (netlink, link) = plane.with_tun(|tun| Netlink::of_device(tun.as_fd()))?;
+    Ok((netlink, link.index))
+}
+
+/// The tunnel's MTU in bytes where none is configured: the least of the paths to the configured endpoints, or of the
+/// default route, less the overhead.
+pub fn path_mtu(config: &Config) -> u16 {
+    let Ok(mut netlink) = Netlink::open() else {
+        return fit(ETHERNET_MTU);
+    };
+    let endpoints = config.peers.iter().filter_map(|peer| match &peer.endpoint {
+        Some(weir_abi::endpoint::Endpoint::Address(address)) => Some(address.ip()),
+        Some(weir_abi::endpoint::Endpoint::Name { .. }) | None => None,
+    });
+    let mark = config.interface.fwmark;
+    let mut mtus: Vec<u32> = endpoints
+        .filter_map(|address| netlink.path(address, mark).ok())
+        .map(|path| path.mtu)
+        .collect();
+    if mtus.is_empty() {
+        // Addresses that are kept for documentation lead to the default route (RFC 5737, RFC 3849).
+        let anywhere = [
+            IpAddr::from([192, 0, 2, 1]),
+            IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+        ];
+        mtus = anywhere
+            .iter()
+            .filter_map(|&a| netlink.path(a, mark).ok())
+            .map(|path| path.mtu)
+            .collect();
+    }
+    fit(mtus.into_iter().min().unwrap_or(ETHERNET_MTU))
+}
+
+fn fit(path: u32) -> u16 {
+    let most = u32::from(u16::MAX) - OVERHEAD;
+    path.saturating_sub(OVERHEAD).clamp(MTU_MIN, most) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Catches an overhead that is not that of IPv6, and paths too small or too large for a tunnel.
+    #[test]
+    fn the_tunnel_s_mtu_follows_the_path_s() {
+        for (path, tunnel) in [
+            (1500, 1420),
+            (9000, 8920),
+            (1280, 1280),
+            (0, 1280),
+            (65_536, 65_455),
+        ] {
+            assert_eq!(fit(path), tunnel, "path {path}");
+        }
+    }
+}
