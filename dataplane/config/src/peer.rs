@@ -3,6 +3,7 @@
 use crate::key::{self, ReadKey};
 use crate::problem::{Problem, Wrong};
 use crate::reader::{Reader, Section};
+use std::collections::HashSet;
 use toml::Spanned;
 use toml::de::DeValue;
 use weir_abi::desired::{Origin, Peer};
@@ -126,17 +127,18 @@ fn name(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<(String, usize
 }
 
 fn allowed_ips(reader: &mut Reader<'_>, section: &Section<'_>) -> (Vec<Prefix>, Vec<usize>) {
-    let (mut prefixes, mut lines) = (Vec::new(), Vec::new());
+    let (mut prefixes, mut lines, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for text in section.texts(
         reader,
         "allowed_ips",
         "a list of prefixes such as \"10.77.0.2/32\"",
     ) {
         match text.value.parse::<Prefix>() {
-            Ok(prefix) if prefixes.contains(&prefix) => {}
             Ok(prefix) => {
-                prefixes.push(prefix);
-                lines.push(text.line);
+                if seen.insert(prefix) {
+                    prefixes.push(prefix);
+                    lines.push(text.line);
+                }
             }
             Err(error) => section.report(reader, text.line, "allowed_ips", error.into()),
         }

@@ -297,3 +297,33 @@ fn no_problem_shows_a_secret() {
         assert!(!problems.contains(&secret[..8]), "{problems}");
     }
 }
+
+// Catches a reference that the parser refuses, one that leaves a key out, and defaults that are not what it says.
+#[test]
+fn the_reference_is_complete_and_true() {
+    let text = include_str!("../reference.toml");
+    let read = |_: &Path| {
+        Ok(KeyFile {
+            text: key(9).into(),
+            mode: 0o600,
+        })
+    };
+    let config = Config::parse(text, "reference.toml", &read).unwrap_or_else(|e| panic!("{e}"));
+    let bare = parse(&interface("")).unwrap();
+    assert_eq!((config.dataplane, config.limits), (bare.dataplane, bare.limits));
+    let of = |i: &weir_config::Interface| (i.name.clone(), i.listen_port, i.fwmark, i.routes, i.mtu);
+    assert_eq!(of(&config.interface), of(&bare.interface));
+    let every = text.replace("\n# ", "\n");
+    for section in ["[interface]", "[gateway]", "[dataplane]", "[limits]", "[[peer]]"] {
+        let problem = parse(&format!("{section}\nzzzzzzzz = 1\n")).unwrap_err();
+        let known = problem
+            .iter()
+            .find_map(|p| p.split_once("expected one of "))
+            .unwrap()
+            .1;
+        for key in known.split(", ") {
+            let there = every.contains(&format!("\n{key} = ")) || every.contains(&format!(" {key} = "));
+            assert!(there, "{section} {key} is not in the reference");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use crate::peer::{Declared, is_peer_name};
 use crate::problem::{Problems, Wrong, nearest};
 use crate::reader::Reader;
 use core::str::FromStr;
+use std::collections::HashSet;
 use weir_abi::desired::{Origin, Peer};
 use weir_abi::key::{PresharedKey, PrivateKey, PublicKey};
 use weir_abi::prefix::Prefix;
@@ -58,6 +59,7 @@ struct Begun {
     key_seen: bool,
     public_key: Option<(PublicKey, usize)>,
     name_line: usize,
+    allowed_ips: HashSet<Prefix>,
     allowed_ip_lines: Vec<usize>,
     peer: Peer,
 }
@@ -112,6 +114,7 @@ impl Parser<'_> {
                 key_seen: false,
                 public_key: None,
                 name_line: number,
+                allowed_ips: HashSet::new(),
                 allowed_ip_lines: Vec::new(),
                 peer: Peer::new(PublicKey::from_bytes([0; 32]), Origin::File),
             });
@@ -233,7 +236,7 @@ impl Parser<'_> {
                 let found: Vec<Prefix> = self.list(number, key, value);
                 let begun = self.begun();
                 for prefix in found {
-                    if !begun.peer.allowed_ips.contains(&prefix) {
+                    if begun.allowed_ips.insert(prefix) {
                         begun.peer.allowed_ips.push(prefix);
                         begun.allowed_ip_lines.push(number);
                     }
