@@ -1,6 +1,7 @@
 //! A shard's receiver indices: which peer a message is for, and which indices may not be used again yet.
 
-use crate::slots::{Shard, Slot};
+use crate::slots::Slot;
+use crate::tables::PeerId;
 use core::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -18,8 +19,8 @@ pub enum Entry {
     Peer(Place),
     /// Set aside for an answer that the worker computes.
     Reserved,
-    /// A peer that moved to another shard.
-    Moved(Shard),
+    /// A session of this peer, whose home is another shard.
+    Elsewhere(PeerId),
     /// No longer in use, and not to be used again yet.
     Retired,
 }
@@ -29,7 +30,18 @@ pub enum Entry {
 pub struct Indices {
     entries: HashMap<u32, Entry, RandomState>,
     retired: VecDeque<(Instant, u32)>,
-    moved: VecDeque<(Instant, u32)>,
+    elsewhere: VecDeque<(Instant, u32)>,
+}
+
+/// What one shard tells another of an index whose slot changes hands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IndexUse {
+    /// It leads to a session of this peer, wherever that is at home.
+    Session(PeerId),
+    /// It is set aside for an answer under way.
+    Reserved,
+    /// It may not be used again yet.
+    Retired,
 }
 
 impl Indices {
@@ -60,20 +72,41 @@ impl Indices {
         self.retired.push_back((now + REJECT_AFTER_TIME, index.0));
     }
 
-    /// Frees an index under which nothing was ever sent.
+    /// Frees an index that was set aside and under which nothing was ever sent.
     pub fn release(&mut self, index: Index) {
-        self.entries.remove(&index.0);
+        if self.get(index) == Some(Entry::Reserved) {
+            self.entries.remove(&index.0);
+        }
     }
 
-    /// Makes `index` lead to the shard to which its peer moved, for as long as a keypair can live.
-    pub fn forward(&mut self, index: Index, to: Shard, now: Instant) {
-        self.entries.insert(index.0, Entry::Moved(to));
-        self.moved.push_back((now + ZERO_AFTER_TIME, index.0));
+    /// Makes `index` lead to its peer wherever that is at home, for as long as a keypair can live.
+    pub fn forward(&mut self, index: Index, peer: PeerId, now: Instant) {
+        self.entries.insert(index.0, Entry::Elsewhere(peer));
+        self.elsewhere.push_back((now + ZERO_AFTER_TIME, index.0));
+    }
+
+    /// Takes over what the last owner of the index's slot knows of it; what leads to a peer at home here stays.
+    pub fn inherit(&mut self, index: Index, usage: IndexUse, now: Instant) {
+        if let Some(Entry::Peer(_)) = self.get(index) {
+            return;
+        }
+        match usage {
+            IndexUse::Session(peer) => self.forward(index, peer, now),
+            IndexUse::Reserved => {
+                self.entries.insert(index.0, Entry::Reserved);
+            }
+            IndexUse::Retired => self.retire(index, now),
+        }
+    }
+
+    /// Every index in use.
+    pub fn iter(&self) -> impl Iterator<Item = (Index, Entry)> + '_ {
+        self.entries.iter().map(|(&index, &entry)| (Index(index), entry))
     }
 
     /// Frees indices whose time has come.
     pub fn expire(&mut self, now: Instant) {
-        for (queue, gone) in [(&mut self.retired, false), (&mut self.moved, true)] {
+        for (queue, gone) in [(&mut self.retired, false), (&mut self.elsewhere, true)] {
             while queue.front().is_some_and(|&(until, _)| until <= now) {
                 let Some((_, index)) = queue.pop_front() else {
                     break;
@@ -81,7 +114,7 @@ impl Indices {
                 // A peer may have come back under its old index meanwhile.
                 let stale = match self.entries.get(&index) {
                     Some(Entry::Retired) => !gone,
-                    Some(Entry::Moved(_)) => gone,
+                    Some(Entry::Elsewhere(_)) => gone,
                     Some(Entry::Peer(_) | Entry::Reserved) | None => false,
                 };
                 if stale {
@@ -94,7 +127,7 @@ impl Indices {
     /// When [`Indices::expire`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         // Memory alone waits for this, so it may be late: nobody is woken more than once a minute for it.
-        let first = [self.retired.front(), self.moved.front()]
+        let first = [self.retired.front(), self.elsewhere.front()]
             .into_iter()
             .flatten()
             .map(|&(at, _)| at)
@@ -135,8 +168,8 @@ mod tests {
         let mut indices = Indices::default();
         let index = indices.reserve(Slot(7), || 5);
         indices.assign(index, 1);
-        indices.forward(index, 3, s(0));
-        assert_eq!(indices.get(index), Some(Entry::Moved(3)));
+        indices.forward(index, PeerId(3), s(0));
+        assert_eq!(indices.get(index), Some(Entry::Elsewhere(PeerId(3))));
         indices.assign(index, 2);
         indices.expire(s(10_000));
         assert_eq!(indices.get(index), Some(Entry::Peer(2)));

@@ -35,6 +35,9 @@ pub const HANDOFF_BUDGET: usize = 64;
 /// How often a frame is handed on before it is dropped: twice covers a peer that moves while its packet is under way.
 pub const HOPS_MAX: u8 = 4;
 
+/// The same for what the worker made: rare, small, and worth following a peer that several handshakes move at once.
+pub const OUTCOME_HOPS_MAX: u8 = 32;
+
 /// Initiations of strangers that wait for the handshake worker, all shards together.
 pub const STRANGER_JOBS: usize = 1024;
 

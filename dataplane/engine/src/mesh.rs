@@ -3,6 +3,7 @@
 //! Each ordered pair of shards has one single-producer ring for messages and one for returning frames. The latter
 //! holds every frame the home owns, so a return cannot fail. A shard that sleeps is woken once a batch by its alarm.
 
+use crate::indices::IndexUse;
 use crate::limits::{FRAMES_PER_SHARD, HANDOFF_RING};
 use crate::peer::Peer;
 use crate::slots::{Shard, Slot};
@@ -13,6 +14,7 @@ use rtrb::{Consumer, Producer, PushError, RingBuffer};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_frame::Frame;
+use weir_noise::Index;
 
 /// What one shard tells another.
 pub enum Message {
@@ -24,6 +26,10 @@ pub enum Message {
     Adopt(Box<Peer>),
     /// A peer moved to this slot; the count tells which of two moves is the later.
     Moved(PeerId, Slot, u32),
+    /// What an index is in use for whose slot is the receiver's from now on.
+    Index(Index, IndexUse),
+    /// An index that was set aside is not needed.
+    Release(Index),
     /// Every peer of the slots that the sender lost with this generation of the slot table is on its way.
     SlotsDone(u64),
     /// What the worker made of a job for a peer at home there.

@@ -68,6 +68,10 @@ pub struct Peer {
     pub unanswered: u32,
     /// The identity's serial under which its sessions were made.
     pub identity_serial: u64,
+    /// The slot table's generation whose shards all know where it is at home.
+    pub told: u64,
+    /// Whether it stands in line for an initiation.
+    pub in_line: bool,
 }
 
 impl Peer {
@@ -90,6 +94,8 @@ impl Peer {
             last_received: None,
             unanswered: 0,
             identity_serial,
+            told: 0,
+            in_line: false,
             facts,
         }
     }

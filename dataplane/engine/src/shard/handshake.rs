@@ -3,10 +3,10 @@
 use super::{Event, Now, Shard};
 use crate::indices::Place;
 use crate::limiter::Admission;
-use crate::limits::HOPS_MAX;
+use crate::limits::OUTCOME_HOPS_MAX;
 use crate::mesh::Message;
 use crate::peer::Handshake;
-use crate::slots::{Shard as Number, Slot};
+use crate::slots::Slot;
 use crate::tables::PeerId;
 use crate::worker::{Job, Outcome};
 use core::time::Duration;
@@ -175,7 +175,9 @@ impl Shard {
         };
         if self.own_jobs.try_send(job).is_err() {
             self.indices.release(index);
-            self.initiations.push_back(id);
+            if !core::mem::replace(&mut peer.in_line, true) {
+                self.initiations.push_back(id);
+            }
             return;
         }
         peer.handshake = Handshake::Making(index);
@@ -203,6 +205,9 @@ impl Shard {
                 break;
             };
             if let Some(&place) = self.by_id.get(&id) {
+                if let Some(peer) = &mut self.peers[place as usize] {
+                    peer.in_line = false;
+                }
                 self.initiate(place, now);
                 worked = true;
             }
@@ -219,21 +224,20 @@ impl Shard {
         let place = match self.by_id.get(&id).copied() {
             Some(place) => place,
             None => match self.answers_for(self.home_slot(id)) {
-                Some(to) if hops < HOPS_MAX => {
+                Some(to) if hops < OUTCOME_HOPS_MAX => {
                     // A message of this kind waits for room and is never handed back.
                     let _ = self.links.send(to, Message::Outcome(Box::new(outcome), hops + 1));
                     return;
                 }
-                Some(_) => return self.counters.drop(Drop::HandoffLoop),
+                Some(_) => return self.abandon(&outcome, Drop::HandoffLoop),
                 None => match self.activate(id, now) {
                     Some(place) => place,
-                    None => return self.counters.drop(Drop::PeerRemoved),
+                    None => return self.abandon(&outcome, Drop::PeerRemoved),
                 },
             },
         };
         match outcome {
             Outcome::Responded {
-                shard,
                 path,
                 timestamp,
                 response,
@@ -241,15 +245,13 @@ impl Shard {
                 proved,
                 ..
             } => {
-                self.responded(place, shard, path, timestamp, &response, keys, proved, now);
+                self.responded(place, path, timestamp, &response, keys, proved, now);
             }
             Outcome::Initiated {
                 initiator, message, ..
             } => self.initiated(place, initiator, *message, now),
             Outcome::NotInitiated { index, .. } => self.not_initiated(place, index, now),
-            Outcome::Finished {
-                shard, path, keys, ..
-            } => self.finished(place, shard, path, keys, now),
+            Outcome::Finished { path, keys, .. } => self.finished(place, path, keys, now),
             Outcome::NotFinished { initiator, .. } => self.not_finished(place, initiator),
             Outcome::Refused { .. } => unreachable!("a refusal names no peer"),
         }
@@ -265,10 +267,38 @@ impl Shard {
         else {
             return;
         };
-        self.indices.release(index);
+        self.release(index);
         self.counters.drop(reason);
         if proved {
             self.limiter.failed(now.at, path.remote.ip());
+        }
+    }
+
+    /// An outcome that nobody wants.
+    fn abandon(&mut self, outcome: &Outcome, reason: Drop) {
+        if let Outcome::Responded { keys, .. } = outcome {
+            self.release(keys.local);
+        }
+        self.counters.drop(reason);
+    }
+
+    /// Frees an index that was set aside, here or with the shard that owns its slot.
+    fn release(&mut self, index: Index) {
+        self.indices.release(index);
+        let owner = self.tables.slots.owner(Slot::of(index));
+        if owner != self.number {
+            // A message of this kind waits for room and is never handed back.
+            let _ = self.links.send(owner, Message::Release(index));
+        }
+    }
+
+    /// The peer's home follows the index of its new session, so that datagrams arrive there.
+    fn follow(&mut self, place: Place, index: Index, now: Now) {
+        let slot = Slot::of(index);
+        let owner = self.tables.slots.owner(slot);
+        if owner != self.number {
+            self.seal_waiting(now);
+            self.move_peer(place, owner, slot, now);
         }
     }
 
@@ -280,7 +310,6 @@ impl Shard {
     fn responded(
         &mut self,
         place: Place,
-        arrived: Number,
         path: Path,
         timestamp: Tai64n,
         response: &[u8; RESPONSE_LEN],
@@ -293,13 +322,9 @@ impl Shard {
             return;
         };
         if peer.timestamp.is_some_and(|greatest| timestamp <= greatest) {
+            // No fault of its source: anybody who saw the message can send it again in that name.
             self.counters.drop(Drop::OldTimestamp);
-            if proved {
-                self.limiter.failed(now.at, path.remote.ip());
-            }
-            if arrived == self.number {
-                self.indices.release(index);
-            }
+            self.release(index);
             return;
         }
         if proved {
@@ -323,9 +348,7 @@ impl Shard {
         self.send_message(&message, path);
         self.tell(Event::Changed);
         self.schedule(place);
-        if arrived != self.number {
-            self.move_peer(place, arrived, Slot::of(index), now);
-        }
+        self.follow(place, index, now);
     }
 
     fn initiated(
@@ -370,7 +393,7 @@ impl Shard {
     }
 
     /// The handshake that we began is complete: the session may be used at once.
-    fn finished(&mut self, place: Place, arrived: Number, path: Path, keys: SessionKeys, now: Now) {
+    fn finished(&mut self, place: Place, path: Path, keys: SessionKeys, now: Now) {
         let index = keys.local;
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
@@ -395,10 +418,7 @@ impl Shard {
             self.keepalive(place, now);
         }
         self.schedule(place);
-        if arrived != self.number {
-            self.seal_waiting(now);
-            self.move_peer(place, arrived, Slot::of(index), now);
-        }
+        self.follow(place, index, now);
     }
 
     fn not_finished(&mut self, place: Place, initiator: Box<Initiator>) {

@@ -6,6 +6,7 @@ use crate::indices::{Entry, Place};
 use crate::limits::{BATCH, HOPS_MAX};
 use crate::mesh::Message;
 use crate::slots::{Shard as Number, Slot};
+use crate::tables::PeerId;
 use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
 use weir_crypto::Open;
@@ -273,7 +274,7 @@ impl Shard {
     }
 
     /// Checks what a peer sent through the tunnel and passes it to the host.
-    fn deliver(&mut self, id: crate::tables::PeerId, mut out: Frame, meta: &Meta) {
+    fn deliver(&mut self, id: PeerId, mut out: Frame, meta: &Meta) {
         if let Err(reason) = self.admit_inner(id, &mut out, meta.traffic_class) {
             self.counters.drop(reason);
             return self.give_back(out);
@@ -281,7 +282,7 @@ impl Shard {
         self.send_packet(out);
     }
 
-    fn admit_inner(&self, id: crate::tables::PeerId, out: &mut Frame, outer_class: u8) -> Result<(), Drop> {
+    fn admit_inner(&self, id: PeerId, out: &mut Frame, outer_class: u8) -> Result<(), Drop> {
         let packet = ip::Packet::parse(out.bytes()).map_err(|_| Drop::InnerMalformed)?;
         if self.tables.routes.lookup(packet.source) != Some(id) {
             return Err(Drop::SourceNotAllowed);
@@ -302,11 +303,23 @@ impl Shard {
     pub(super) fn lead(&self, index: Index) -> Lead {
         match self.indices.get(index) {
             Some(Entry::Peer(place)) => return Lead::Here(place),
-            Some(Entry::Moved(to)) => return Lead::There(to),
+            Some(Entry::Elsewhere(id)) => return self.lead_home(id),
             Some(Entry::Reserved | Entry::Retired) => return Lead::Nowhere,
             None => {}
         }
-        match self.answers_for(Slot::of(index)) {
+        self.lead_to(Slot::of(index))
+    }
+
+    /// Where a peer is at home, for its sessions; a peer that is to be at home here and is not has none.
+    fn lead_home(&self, id: PeerId) -> Lead {
+        match self.by_id.get(&id) {
+            Some(&place) => Lead::Here(place),
+            None => self.lead_to(self.home_slot(id)),
+        }
+    }
+
+    fn lead_to(&self, slot: Slot) -> Lead {
+        match self.answers_for(slot) {
             Some(to) => Lead::There(to),
             None => Lead::Nowhere,
         }
@@ -337,9 +350,14 @@ impl Shard {
                 self.counters.drop(Drop::HandoffFull);
                 self.give_back(frame);
             }
-            Err(Message::Adopt(_) | Message::Moved(..) | Message::SlotsDone(_) | Message::Outcome(..)) => {
-                unreachable!("only frames are handed back")
-            }
+            Err(
+                Message::Adopt(_)
+                | Message::Moved(..)
+                | Message::Index(..)
+                | Message::Release(_)
+                | Message::SlotsDone(_)
+                | Message::Outcome(..),
+            ) => unreachable!("only frames are handed back"),
         }
     }
 

@@ -134,7 +134,8 @@ impl Shard {
         let shards = parts.links.shards();
         let mut shard = Self {
             number,
-            slots_done: vec![tables.slots.generation; shards],
+            // Whether the last owners of the present slots have handed everything on, they will say or have said.
+            slots_done: vec![tables.slots.generation.saturating_sub(1); shards],
             links: parts.links,
             published: parts.tables,
             tables,
@@ -278,10 +279,22 @@ impl Shard {
                 match message {
                     Message::Datagram(frame, hops) => self.datagram(frame, hops, now),
                     Message::Packet(frame, hops) => self.packet(frame, hops, now),
-                    Message::Adopt(peer) => self.adopt(peer, now),
+                    Message::Adopt(peer) => {
+                        self.open_candidates(now);
+                        // Whoever sent the peer had tables no newer than those published now.
+                        self.take_tables(now);
+                        self.adopt(peer, now);
+                    }
                     Message::Moved(id, slot, moves) => self.note_move(id, slot, moves),
-                    Message::SlotsDone(generation) => self.slots_done[from] = generation,
-                    Message::Outcome(outcome, hops) => self.outcome(*outcome, hops, now),
+                    Message::Index(index, usage) => self.indices.inherit(index, usage, now.at),
+                    Message::Release(index) => self.indices.release(index),
+                    Message::SlotsDone(generation) => {
+                        self.slots_done[from] = self.slots_done[from].max(generation);
+                    }
+                    Message::Outcome(outcome, hops) => {
+                        self.open_candidates(now);
+                        self.outcome(*outcome, hops, now);
+                    }
                 }
             }
         }

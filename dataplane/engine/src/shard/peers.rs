@@ -1,11 +1,11 @@
 //! Peers come to be, change, move and go.
 
 use super::{Event, Now, Shard};
-use crate::indices::Place;
+use crate::indices::{Entry, IndexUse, Place};
 use crate::mesh::Message;
 use crate::peer::{Handshake, Peer};
-use crate::slots::{Shard as Number, Slot};
-use crate::tables::PeerId;
+use crate::slots::{Shard as Number, Slot, SlotTable};
+use crate::tables::{PeerFacts, PeerId};
 use core::net::SocketAddr;
 use std::sync::Arc;
 use weir_abi::drops::Drop;
@@ -38,7 +38,7 @@ impl Shard {
             self.identity_changed(now);
         }
         if before.slots.generation != tables.slots.generation {
-            self.slots_changed(now);
+            self.slots_changed(&before.slots, now);
         }
         true
     }
@@ -77,13 +77,8 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        let before = core::mem::replace(&mut peer.facts, Arc::clone(&facts));
-        peer.timers
-            .set_persistent_keepalive(facts.persistent_keepalive, now.at);
-        if before.endpoint_serial != facts.endpoint_serial
-            && let Some(endpoint) = facts.endpoint
-        {
-            self.roam(place, Path::to(endpoint));
+        if let Some(endpoint) = refresh(peer, facts, now) {
+            self.roam(place, endpoint);
         }
         self.schedule(place);
     }
@@ -112,10 +107,10 @@ impl Shard {
             // Both shards took the peer for theirs; the one that has a session stays.
             self.remove(place, now);
         }
-        match self.tables.peer(id) {
-            Some(facts) => peer.facts = Arc::clone(facts),
-            None => return self.counters.drop_many(Drop::PeerRemoved, peer.queue.len()),
-        }
+        let Some(facts) = self.tables.peer(id).cloned() else {
+            return self.counters.drop_many(Drop::PeerRemoved, peer.queue.len());
+        };
+        let endpoint = refresh(&mut peer, facts, now);
         if peer.identity_serial != self.tables.identity_serial {
             peer.keypairs.clear().into_iter().for_each(core::mem::drop);
             peer.handshake = Handshake::Idle;
@@ -124,7 +119,8 @@ impl Shard {
         self.note_move(id, peer.slot, peer.moves);
         self.queued_bytes += peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
         peer.on_wheel = u64::MAX;
-        let path = peer.path.take();
+        peer.in_line = false;
+        let path = endpoint.or(peer.path.take());
         let indices: Vec<_> = peer.indices().collect();
         let place = self.settle(peer);
         for index in indices {
@@ -134,6 +130,12 @@ impl Shard {
             self.roam(place, path);
         }
         self.schedule(place);
+        let owner = self.tables.slots.owner(self.home_slot(id));
+        if owner == self.number {
+            self.announce(place);
+        } else {
+            self.hand_peer_on(place, owner, now);
+        }
     }
 
     fn settle(&mut self, peer: Box<Peer>) -> Place {
@@ -176,19 +178,37 @@ impl Shard {
         };
         peer.slot = slot;
         peer.moves += 1;
-        self.queued_bytes -= peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
-        for index in peer.indices() {
-            self.indices.forward(index, to, now.at);
-        }
+        peer.told = self.tables.slots.generation;
         let (id, moves) = (peer.id(), peer.moves);
         self.note_move(id, slot, moves);
-        // Neither kind of message is ever handed back.
-        let _ = self.links.send(to, Message::Adopt(peer));
-        for other in 0..self.links.shards() as Number {
-            if other != self.number && other != to {
-                let _ = self.links.send(other, Message::Moved(id, slot, moves));
-            }
+        self.hand_on(peer, to, now);
+        self.announce_move(id, slot, moves);
+    }
+
+    /// Tells every shard where a peer that moved is at home, unless all that run have heard of it.
+    fn announce(&mut self, place: Place) {
+        let generation = self.tables.slots.generation;
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        if peer.moves == 0 || core::mem::replace(&mut peer.told, generation) == generation {
+            return;
         }
+        let (id, slot, moves) = (peer.id(), peer.slot, peer.moves);
+        self.announce_move(id, slot, moves);
+    }
+
+    fn announce_move(&mut self, id: PeerId, slot: Slot, moves: u32) {
+        for other in self.others() {
+            // A message of this kind waits for room and is never handed back, as all those below.
+            let _ = self.links.send(other, Message::Moved(id, slot, moves));
+        }
+    }
+
+    /// The other shards that run. Those that end need to hear of nothing, and nobody empties their rings.
+    fn others(&self) -> impl Iterator<Item = Number> + use<> {
+        let number = self.number;
+        (0..self.tables.slots.shards() as Number).filter(move |&other| other != number)
     }
 
     /// Remembers where a peer is at home now, unless a later move is known.
@@ -202,31 +222,76 @@ impl Shard {
         }
     }
 
-    /// The slots have other owners: peers whose slot went follow it, and the new owners learn that they come.
-    fn slots_changed(&mut self, now: Now) {
+    /// The slots have other owners: what was known of the lost ones goes to their new owners, peers whose slot went
+    /// follow it, and then the new owners learn that this is all.
+    fn slots_changed(&mut self, before: &SlotTable, now: Now) {
+        self.pass_on_moves(before);
+        self.pass_on_indices(before);
         for place in 0..self.peers.len() {
             let Some(peer) = &self.peers[place] else { continue };
-            let slot = peer.slot;
-            let owner = self.tables.slots.owner(slot);
+            let owner = self.tables.slots.owner(peer.slot);
+            self.announce(place as Place);
             if owner != self.number {
                 self.hand_peer_on(place as Place, owner, now);
             }
         }
         let generation = self.tables.slots.generation;
         self.slots_done[usize::from(self.number)] = generation;
-        for other in 0..self.links.shards() as Number {
-            if other != self.number {
-                let _ = self.links.send(other, Message::SlotsDone(generation));
+        for other in self.others() {
+            let _ = self.links.send(other, Message::SlotsDone(generation));
+        }
+    }
+
+    /// The new owner of a slot, if it was this shard's and no longer is.
+    fn lost_to(&self, before: &SlotTable, slot: Slot) -> Option<Number> {
+        let owner = self.tables.slots.owner(slot);
+        (before.owner(slot) == self.number && owner != self.number).then_some(owner)
+    }
+
+    /// Whoever answers for a peer's first home knows where it moved.
+    fn pass_on_moves(&mut self, before: &SlotTable) {
+        for (&id, &(slot, moves)) in &self.moved {
+            if let Some(to) = self.lost_to(before, Slot::first_home(id)) {
+                let _ = self.links.send(to, Message::Moved(id, slot, moves));
             }
         }
     }
 
-    /// Hands a peer to the shard that owns its slot now. Its home slot stays, so nobody else needs to hear of it.
+    /// Whoever answers for an index's slot knows what the index is in use for, and where its peer is.
+    fn pass_on_indices(&mut self, before: &SlotTable) {
+        for (index, entry) in self.indices.iter() {
+            let Some(to) = self.lost_to(before, Slot::of(index)) else {
+                continue;
+            };
+            let usage = match entry {
+                Entry::Reserved => IndexUse::Reserved,
+                Entry::Retired => IndexUse::Retired,
+                Entry::Elsewhere(id) => IndexUse::Session(id),
+                Entry::Peer(place) => match &self.peers[place as usize] {
+                    Some(peer) => IndexUse::Session(peer.id()),
+                    None => continue,
+                },
+            };
+            if let IndexUse::Session(id) = usage
+                && let Some(&(slot, moves)) = self.moved.get(&id)
+            {
+                let _ = self.links.send(to, Message::Moved(id, slot, moves));
+            }
+            let _ = self.links.send(to, Message::Index(index, usage));
+        }
+    }
+
+    /// Hands a peer to the shard that owns its slot now. Its home slot stays.
     fn hand_peer_on(&mut self, place: Place, to: Number, now: Now) {
-        let Some(peer) = self.unsettle(place) else { return };
+        if let Some(peer) = self.unsettle(place) {
+            self.hand_on(peer, to, now);
+        }
+    }
+
+    fn hand_on(&mut self, peer: Box<Peer>, to: Number, now: Now) {
         self.queued_bytes -= peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
         for index in peer.indices() {
-            self.indices.forward(index, to, now.at);
+            self.indices.forward(index, peer.id(), now.at);
         }
         let _ = self.links.send(to, Message::Adopt(peer));
     }
@@ -283,4 +348,13 @@ impl Shard {
             }
         }
     }
+}
+
+/// Gives a peer its newest facts, and hands back where it is to be looked for, if that was set on purpose meanwhile.
+fn refresh(peer: &mut Peer, facts: Arc<PeerFacts>, now: Now) -> Option<Path> {
+    let before = core::mem::replace(&mut peer.facts, Arc::clone(&facts));
+    peer.timers
+        .set_persistent_keepalive(facts.persistent_keepalive, now.at);
+    let set = before.endpoint_serial != facts.endpoint_serial;
+    facts.endpoint.filter(|_| set).map(Path::to)
 }

@@ -5,7 +5,9 @@ use crate::indices::Place;
 use crate::limits::TIMERS_PER_POLL;
 use crate::peer::Handshake;
 use crate::wheel::Wheel;
+use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
+use weir_noise::Index;
 
 impl Shard {
     /// Sees to the peers whose time has come, a bounded number of them.
@@ -76,10 +78,9 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        let retired = peer.keypairs.clear();
-        if let Handshake::Waiting(initiator) = core::mem::replace(&mut peer.handshake, Handshake::Idle) {
-            self.indices.retire(initiator.local(), now.at);
-        }
+        let retired: ArrayVec<Index, 4> = peer.indices().collect();
+        peer.keypairs.clear().into_iter().for_each(drop);
+        peer.handshake = Handshake::Idle;
         for index in retired {
             self.indices.retire(index, now.at);
         }
