@@ -75,6 +75,14 @@ pub fn load(path: &Path) -> Outcome<Loaded> {
     })
 }
 
+/// Reads and checks a configuration that may not be there yet. One that is there and may not be read is a failure.
+pub fn load_if_there(path: &Path) -> Option<Outcome<Loaded>> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Ok(_) | Err(_) => Some(load(path)),
+    }
+}
+
 /// Holds back every other `weir` that changes files beside `path`, for as long as the value lives. The folder itself is
 /// locked, so that no lock file is left behind.
 pub fn lock(path: &Path) -> Outcome<Flock<File>> {

@@ -242,3 +242,25 @@ fn doctor_names_a_taken_port_and_a_bad_file() {
         out(&output)
     );
 }
+
+#[test]
+fn completions_know_the_commands() {
+    let place = Place::new("");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = good(&place.weir(&["completion", shell]));
+        assert!(
+            script.contains("keygen") && script.contains("full-tunnel"),
+            "{shell}"
+        );
+    }
+}
+
+// Catches a stack that overflows, and text that is no UTF-8.
+#[test]
+fn hostile_files_are_refused() {
+    let place = Place::new(&format!("a = {}", "[".repeat(200_000)));
+    refused(&check(&place), &["weir.toml:1: "]);
+    refused(&place.peer(&["remove", "x"]), &["weir.toml:1: "]);
+    fs::write(&place.config, [0xff, 0xfe]).unwrap();
+    refused(&check(&place), &["weir.toml: cannot be read"]);
+}

@@ -65,7 +65,7 @@ fn shuffled() -> impl Strategy<Value = String> {
 
 proptest! {
     // The same cases in every run; a failure prints its input, and PROPTEST_CASES asks for more.
-    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(0x7765_6972), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(0x7765_6972), failure_persistence: None, max_global_rejects: u32::MAX, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_panics(text in prop_oneof![shuffled(), "\\PC{0,200}", any::<String>()]) {
@@ -87,7 +87,7 @@ proptest! {
 
     #[test]
     fn an_added_peer_is_read_as_it_was_and_removed_without_a_trace(one in peer(), other in peer()) {
-        prop_assume!(one.public_key != other.public_key && one.name != other.name);
+        prop_assume!(one.public_key != other.public_key && (one.name.is_none() || one.name != other.name));
         prop_assume!(one.allowed_ips.iter().all(|p| !other.allowed_ips.contains(p)));
         let first = add_peer(BASE, &PeerEntry::from(one.clone())).expect("a new peer");
         let second = add_peer(&first, &PeerEntry::from(other.clone())).expect("another peer");

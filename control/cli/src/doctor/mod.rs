@@ -67,11 +67,7 @@ impl Finding {
 
 /// Prints the report; exits with 1 where something is bad.
 pub fn run(options: &DoctorArgs, directory: &Path) -> Outcome {
-    let loaded = if options.config.exists() {
-        Some(files::load(&options.config))
-    } else {
-        None
-    };
+    let loaded = files::load_if_there(&options.config);
     let usable: Option<&Loaded> = loaded.as_ref().and_then(|l| l.as_ref().ok());
     let mut findings = machine::findings(usable);
     findings.extend(configuration::findings(&options.config, loaded.as_ref()));

@@ -18,12 +18,7 @@ const FIRST_CLIENT: &str = "client1";
 
 /// Says what is in the way, writes what is missing, starts the data plane and waits for it.
 pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
-    let exists = options.config.exists();
-    let before = if exists {
-        Some(files::load(&options.config)?)
-    } else {
-        None
-    };
+    let before = files::load_if_there(&options.config).transpose()?;
     let (interface, port) = match &before {
         Some(loaded) => (
             loaded.config.interface.name.clone(),
