@@ -261,6 +261,9 @@ fn hostile_files_are_refused() {
     let place = Place::new(&format!("a = {}", "[".repeat(200_000)));
     refused(&check(&place), &["weir.toml:1: "]);
     refused(&place.peer(&["remove", "x"]), &["weir.toml:1: "]);
+    fs::write(&place.config, "nonsense\n".repeat(5_000)).unwrap();
+    refused(&check(&place), &["weir.toml:1: ", "more problems"]);
+    assert!(err(&check(&place)).lines().count() < 60);
     fs::write(&place.config, [0xff, 0xfe]).unwrap();
     refused(&check(&place), &["weir.toml: cannot be read"]);
 }

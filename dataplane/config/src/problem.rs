@@ -126,6 +126,9 @@ pub enum Wrong {
     MtuForV6(u16),
 }
 
+/// The most problems shown at once: one bracket too many can make every line behind it one.
+const SHOWN_MAX: usize = 50;
+
 /// All problems of a file; never empty when it is an error.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
@@ -144,13 +147,16 @@ impl fmt::Display for Problem {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, problem) in self.0.iter().enumerate() {
+        for (place, problem) in self.0.iter().take(SHOWN_MAX).enumerate() {
             if place > 0 {
                 writeln!(f)?;
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN_MAX) {
+            0 => Ok(()),
+            more => write!(f, "\n… and {more} more problems"),
+        }
     }
 }
 
