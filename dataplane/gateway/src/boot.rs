@@ -7,8 +7,10 @@ use crate::host::{self, Host};
 use crate::keeper::{self, Keeper};
 use crate::netlink::{self, Monitor};
 use crate::state::{self, Saver, State};
+use crate::unix::{BindError, Bound};
 use crate::{ipc, uapi};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
 use std::fs;
@@ -17,6 +19,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use weir_abi::change::{Change, ChangeSet};
 use weir_abi::desired::Origin;
 use weir_config::key::KeyFile;
@@ -82,7 +85,7 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
     let adopted = options.tun.is_some();
     let bound = match environment.uapi {
         Some(socket) => uapi::Server::inherited(socket.into()),
-        None => uapi::Server::bind(&uapi::Server::path(interface)).map_err(|error| error.to_string())?,
+        None => bind_uapi(interface)?,
     };
     let nothing = ChangeSet {
         base: None,
@@ -113,7 +116,7 @@ pub fn configured(file: &Path) -> Result<Gateway, String> {
         tracing::warn!("{warning}");
     }
     let interface = config.interface.name.clone();
-    let bound = uapi::Server::bind(&uapi::Server::path(&interface)).map_err(|error| error.to_string())?;
+    let bound = bind_uapi(&interface)?;
     let (saver, state) = open_state(&config)?;
     let mtu = config.mtu().unwrap_or_else(|| host::path_mtu(&config));
     let options = options(&config, mtu);
@@ -131,7 +134,7 @@ fn finish(
     plane: Arc<DataPlane>,
     host: Arc<Host>,
     reload: Reload,
-    bound: crate::unix::Bound,
+    bound: Bound,
     saver: Option<Arc<Saver>>,
     state: State,
 ) -> Result<Gateway, String> {
@@ -374,13 +377,17 @@ fn watch_device(plane: Arc<DataPlane>, endings: Sender<Ending>) -> Result<(), St
                 let (_, link) = netlink::Netlink::of_device(tun.as_fd())?;
                 Ok::<_, netlink::Error>((monitor, link))
             });
-            let Ok((monitor, link)) = found else {
-                // Its end, if it does not turn up in a moment in the namespace to which it is moving.
-                std::thread::sleep(MOVING);
-                if plane.with_tun(|tun| netlink::Netlink::of_device(tun.as_fd()).is_err()) {
+            let (monitor, link) = match found {
+                Ok(found) => found,
+                // The driver's word that the device is no more.
+                Err(error) if error.errno() == Some(Errno::EBADFD) => {
                     return drop(endings.try_send(Ending::Removed("the device was removed")));
                 }
-                continue;
+                // It is on its way to another namespace.
+                Err(_) => {
+                    std::thread::sleep(MOVING);
+                    continue;
+                }
             };
             follow_mtu(&plane, link.mtu);
             for event in monitor.events() {
@@ -407,7 +414,24 @@ fn watch_device(plane: Arc<DataPlane>, endings: Sender<Ending>) -> Result<(), St
 }
 
 /// A device that moves to another namespace is in none for a moment.
-const MOVING: std::time::Duration = std::time::Duration::from_millis(200);
+const MOVING: Duration = Duration::from_millis(20);
+
+/// How long a gateway that is ending is waited for by the next one of its name.
+const HANDING_ON: Duration = Duration::from_secs(2);
+
+/// Takes the place of the socket for `wg`. A device that was just removed takes its process a moment to follow, and
+/// scripts make the next of that name at once.
+fn bind_uapi(interface: &str) -> Result<Bound, String> {
+    let path = uapi::Server::path(interface);
+    let begun = Instant::now();
+    loop {
+        match uapi::Server::bind(&path) {
+            Ok(bound) => return Ok(bound),
+            Err(BindError::InUse(_)) if begun.elapsed() < HANDING_ON => std::thread::sleep(MOVING),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+}
 
 fn follow_mtu(plane: &DataPlane, mtu: u32) {
     let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);

@@ -483,7 +483,7 @@ fn slot_table(applier: &Applier) -> SlotTable {
 
 /// As many shards as there may be, now or after a change.
 fn shards_most() -> usize {
-    cores().max(8).min(SHARDS_MAX)
+    cores().clamp(8, SHARDS_MAX)
 }
 
 /// Cores that this process may use.

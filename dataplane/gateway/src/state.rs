@@ -121,17 +121,28 @@ pub fn load(path: &Path) -> Loaded {
 
 /// Why a file is of no use.
 #[derive(Debug, thiserror::Error)]
-enum Damage {
+pub enum Damage {
+    /// The system does not give it.
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
+    /// It begins otherwise.
     #[error("is no state file of Weir's; expected one that begins with \"WEIRSTAT\"")]
     Foreign,
+    /// It was written by another release.
     #[error("is of version {0}, expected {VERSION}")]
     Version(u32),
+    /// It is not as long as it says.
     #[error("has {found} bytes, expected {expected}: it was cut off or added to")]
-    Length { found: usize, expected: u64 },
+    Length {
+        /// Bytes that there are.
+        found: usize,
+        /// Bytes that there should be.
+        expected: u64,
+    },
+    /// Something in it was changed.
     #[error("has a wrong checksum: it was damaged")]
     Checksum,
+    /// Its content is no state although the checksum is right.
     #[error("has content that cannot be read: {0}")]
     Content(postcard::Error),
 }
@@ -148,7 +159,8 @@ fn read(path: &Path) -> Result<Option<State>, Damage> {
     decode(&bytes).map(Some)
 }
 
-fn decode(bytes: &[u8]) -> Result<State, Damage> {
+/// Reads the content of a file; what is damaged anywhere is refused as a whole.
+pub fn decode(bytes: &[u8]) -> Result<State, Damage> {
     let short = || Damage::Length {
         found: bytes.len(),
         expected: (HEADER + CHECKSUM) as u64,
@@ -177,7 +189,8 @@ fn decode(bytes: &[u8]) -> Result<State, Damage> {
     postcard::from_bytes(content).map_err(Damage::Content)
 }
 
-fn encode(state: &State) -> Vec<u8> {
+/// The content of a file that holds `state`.
+pub fn encode(state: &State) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + CHECKSUM + 100 * state.peers.len());
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());

@@ -10,6 +10,7 @@ mod serialize;
 mod server;
 
 pub use parse::{UapiError, parse_set};
+pub use request::{Incoming, Request};
 pub use serialize::serialize;
 pub use server::{DIRECTORY, Server};
 

@@ -9,7 +9,7 @@ pub(super) const REQUEST_MAX: usize = 64 * 1024 * 1024;
 
 /// One request.
 #[derive(Debug, PartialEq)]
-pub(super) enum Request {
+pub enum Request {
     /// `get=1`.
     Get,
     /// `set=1`: the lines behind that one.
@@ -17,7 +17,7 @@ pub(super) enum Request {
 }
 
 /// What arrived and is not yet used up.
-pub(super) struct Incoming {
+pub struct Incoming {
     bytes: Zeroizing<Vec<u8>>,
     most: usize,
     /// No request ends before here.
@@ -26,7 +26,7 @@ pub(super) struct Incoming {
 
 impl Incoming {
     /// A stream whose requests have at most `most` bytes.
-    pub(super) fn new(most: usize) -> Self {
+    pub fn new(most: usize) -> Self {
         Self {
             bytes: Zeroizing::default(),
             most,
@@ -35,17 +35,17 @@ impl Incoming {
     }
 
     /// Whether no request is half there.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Takes what arrived.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub fn push(&mut self, bytes: &[u8]) {
         append(&mut self.bytes, bytes);
     }
 
     /// The next whole request: its lines up to a blank one. After an error the stream is of no more use.
-    pub(super) fn next(&mut self) -> Result<Option<Request>, Errno> {
+    pub fn next_request(&mut self) -> Result<Option<Request>, Errno> {
         let Some(end) = self.end() else {
             return if self.bytes.len() > self.most {
                 Err(Errno::EMSGSIZE)
@@ -87,7 +87,7 @@ mod tests {
         for chunk in stream.chunks(step) {
             incoming.push(chunk);
             loop {
-                match incoming.next() {
+                match incoming.next_request() {
                     Ok(Some(request)) => found.push(request),
                     Ok(None) => break,
                     Err(errno) => return (found, Err(errno)),

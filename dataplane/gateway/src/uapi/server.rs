@@ -71,7 +71,7 @@ fn converse(mut stream: &UnixStream, backend: &dyn Backend) -> io::Result<()> {
     let mut begun = Instant::now();
     stream.set_write_timeout(Some(ANSWER_TIME))?;
     loop {
-        match incoming.next() {
+        match incoming.next_request() {
             Ok(Some(request)) => {
                 stream.write_all(&answer(request, backend))?;
                 begun = Instant::now();
