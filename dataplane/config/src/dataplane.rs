@@ -18,8 +18,8 @@ pub(crate) const KEYS: &[&str] = &[
     "state_directory",
 ];
 
-/// The most shards: the receiver index has 1,024 slots to share out.
-pub const SHARDS_MAX: u16 = 256;
+/// The most shards, as the engine has it.
+pub const SHARDS_MAX: u16 = 64;
 
 /// How the data plane works.
 #[derive(Clone, PartialEq, Eq, Debug)]

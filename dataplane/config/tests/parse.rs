@@ -177,7 +177,7 @@ fn single_mistakes() {
         &interface("[dataplane]\nshards = \"many\"\n"),
         &["\"many\"; expected \"auto\" or a number"],
     );
-    refused(&interface("[dataplane]\nshards = 0\n"), &["0; expected 1 to 256"]);
+    refused(&interface("[dataplane]\nshards = 0\n"), &["0; expected 1 to 64"]);
     refused(
         &interface("[dataplane]\nsteering = \"xdp\"\n"),
         &["\"xdp\"; expected auto, ebpf"],

@@ -23,9 +23,10 @@ mod worker;
 
 pub use applier::Applier;
 pub use counters::Counters;
+pub use limiter::Rates;
 pub use mesh::{Alarm, Links, mesh};
 pub use routes::Routes;
 pub use shard::{Command, Event, Now, PeerSnapshot, Shard, ShardParts, Snapshot};
 pub use slots::{Slot, SlotTable};
 pub use tables::{PeerFacts, PeerId, Remembered, Tables};
-pub use worker::{Job, Outcome, RaiseCeiling, Stamps, Worker};
+pub use worker::{CEILING_STEP_NS, Job, Outcome, RaiseCeiling, Stamps, Worker};

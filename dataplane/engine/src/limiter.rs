@@ -28,20 +28,22 @@ pub enum Admission {
 
 /// A token bucket: refilled at a rate, holding at most a second's worth.
 #[derive(Clone, Copy)]
-struct Bucket {
+pub struct Bucket {
     tokens_micro: u64,
     filled: Instant,
 }
 
 impl Bucket {
-    const fn full(per_s: u32) -> Self {
+    /// A bucket of that rate, full.
+    pub const fn full(per_s: u32) -> Self {
         Self {
             tokens_micro: per_s as u64 * 1_000_000,
             filled: Instant::BOOT,
         }
     }
 
-    fn take(&mut self, now: Instant, per_s: u32) -> bool {
+    /// Takes a token if there is one; `per_s` is the bucket's rate.
+    pub fn take(&mut self, now: Instant, per_s: u32) -> bool {
         let passed_us = now.since(self.filled).min(Duration::from_secs(1)).as_micros() as u64;
         let most = u64::from(per_s) * 1_000_000;
         if passed_us > 0 {
@@ -63,8 +65,36 @@ struct Source {
     quarantined_until: Instant,
 }
 
+/// Rates that an operator may set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rates {
+    /// Initiations a second that one shard admits from sources that proved nothing, before it demands cookies.
+    pub strangers_per_s: u32,
+    /// Initiations a second of one proved source address; its network gets five times that.
+    pub source_per_s: u32,
+    /// Initiations that may wait for the worker; an eighth of that is load.
+    pub waiting: usize,
+}
+
+impl Rates {
+    fn network_per_s(self) -> u32 {
+        self.source_per_s.saturating_mul(NETWORK_SHARE)
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            strangers_per_s: STRANGERS_PER_S,
+            source_per_s: SOURCE_PER_S,
+            waiting: STRANGER_JOBS,
+        }
+    }
+}
+
 /// The limits of one shard. Its memory is fixed.
 pub struct Limiter {
+    rates: Rates,
     strangers: Bucket,
     known: Bucket,
     cookie_replies: Bucket,
@@ -74,33 +104,34 @@ pub struct Limiter {
     under_load_until: Instant,
 }
 
-impl Default for Limiter {
-    fn default() -> Self {
+impl Limiter {
+    /// Full buckets.
+    pub fn new(rates: Rates) -> Self {
         let source = Source {
-            bucket: Bucket::full(SOURCE_PER_S),
+            bucket: Bucket::full(rates.source_per_s),
             failures: 0,
             quarantined_until: Instant::BOOT,
         };
         Self {
-            strangers: Bucket::full(STRANGERS_PER_S),
+            rates,
+            strangers: Bucket::full(rates.strangers_per_s),
             known: Bucket::full(KNOWN_PER_S),
             cookie_replies: Bucket::full(COOKIE_REPLIES_PER_S),
             sources: vec![source; SOURCE_BUCKETS],
-            networks: vec![Bucket::full(NETWORK_PER_S); SOURCE_BUCKETS],
+            networks: vec![Bucket::full(rates.network_per_s()); SOURCE_BUCKETS],
             hasher: RandomState::default(),
             under_load_until: Instant::BOOT,
         }
     }
-}
 
-impl Limiter {
     /// Decides on a message of a source that proved nothing. `known`: it is the endpoint of a peer at home here;
     /// `waiting`: jobs in the worker's queue.
     pub fn unproved(&mut self, now: Instant, known: bool, waiting: usize) -> Admission {
         if known && self.known.take(now, KNOWN_PER_S) {
             return Admission::Admit;
         }
-        if waiting >= JOBS_UNDER_LOAD || !self.strangers.take(now, STRANGERS_PER_S) {
+        if waiting >= self.rates.waiting.div_ceil(8) || !self.strangers.take(now, self.rates.strangers_per_s)
+        {
             self.under_load_until = now + UNDER_LOAD_HOLD;
         }
         if !self.under_load(now) {
@@ -121,8 +152,8 @@ impl Limiter {
             return Admission::Quarantined;
         }
         let network = self.place(network(source));
-        let within = self.sources[at].bucket.take(now, SOURCE_PER_S)
-            && self.networks[network].take(now, NETWORK_PER_S);
+        let within = self.sources[at].bucket.take(now, self.rates.source_per_s)
+            && self.networks[network].take(now, self.rates.network_per_s());
         if within {
             Admission::Admit
         } else {
@@ -178,7 +209,7 @@ mod tests {
     // Catches a flood of strangers that takes the known peers' share, the fault of a single global limit.
     #[test]
     fn a_flood_of_strangers_leaves_known_endpoints_alone() {
-        let mut limiter = Limiter::default();
+        let mut limiter = Limiter::new(Rates::default());
         for n in 0..100_000u64 {
             limiter.unproved(at(n / 100), false, 0);
         }
@@ -192,10 +223,10 @@ mod tests {
     // Catches a load state that never ends, and one that a full queue does not begin.
     #[test]
     fn load_begins_with_the_queue_and_ends_with_the_hold() {
-        let mut limiter = Limiter::default();
+        let mut limiter = Limiter::new(Rates::default());
         assert_eq!(limiter.unproved(at(0), false, 0), Admission::Admit);
         assert_eq!(
-            limiter.unproved(at(0), false, JOBS_UNDER_LOAD),
+            limiter.unproved(at(0), false, STRANGER_JOBS / 8),
             Admission::DemandCookie
         );
         assert_eq!(limiter.unproved(at(999), false, 0), Admission::DemandCookie);
@@ -205,7 +236,7 @@ mod tests {
     // Catches one proved source whose misdeeds count against another, and a quarantine without end.
     #[test]
     fn quarantine_is_for_the_source_alone_and_ends() {
-        let mut limiter = Limiter::default();
+        let mut limiter = Limiter::new(Rates::default());
         let (bad, good) = (ip(1), ip(77));
         assert_ne!(
             limiter.place(bad),
@@ -224,7 +255,7 @@ mod tests {
     // Catches a bucket that never refills or never empties.
     #[test]
     fn a_proved_source_gets_its_rate() {
-        let mut limiter = Limiter::default();
+        let mut limiter = Limiter::new(Rates::default());
         let admitted = (0..10_000u64)
             .filter(|ms| limiter.proved(at(*ms), ip(9)) == Admission::Admit)
             .count();

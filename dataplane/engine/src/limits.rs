@@ -44,9 +44,6 @@ pub const STRANGER_JOBS: usize = 1024;
 /// Jobs for our own handshakes that wait for the worker, all shards together.
 pub const OWN_JOBS: usize = 1 << 16;
 
-/// Jobs waiting for the worker from which on a shard demands cookies.
-pub const JOBS_UNDER_LOAD: usize = STRANGER_JOBS / 8;
-
 /// How long a shard keeps demanding cookies after the last reason to.
 pub const UNDER_LOAD_HOLD: Duration = Duration::from_secs(1);
 
@@ -62,8 +59,8 @@ pub const COOKIE_REPLIES_PER_S: u32 = 20_000;
 /// Initiations a second of one proved source address.
 pub const SOURCE_PER_S: u32 = 20;
 
-/// Initiations a second of one proved /24 or /56.
-pub const NETWORK_PER_S: u32 = 100;
+/// How many times the rate of one proved source its /24 or /56 gets.
+pub const NETWORK_SHARE: u32 = 5;
 
 /// Token buckets of proved sources; a keyed hash chooses the place.
 pub const SOURCE_BUCKETS: usize = 4096;
@@ -91,3 +88,6 @@ pub const EVENTS: usize = 4096;
 
 /// Peers described to the gateway before packets have their turn again.
 pub const SNAPSHOT_SLICE: usize = 256;
+
+/// ICMP errors a second that one shard sends to its own host.
+pub const ICMP_ERRORS_PER_S: u32 = 1000;

@@ -1,6 +1,5 @@
 //! Everything of one peer that changes, held by the one shard that is its home.
 
-use crate::limits::QUEUED_PER_PEER;
 use crate::slots::Slot;
 use crate::tables::{PeerFacts, PeerId};
 use core::time::Duration;
@@ -110,10 +109,10 @@ impl Peer {
         self.keypairs.locals().chain(self.handshake.index())
     }
 
-    /// Puts a packet at the end of the queue; hands back the oldest if that makes too many.
-    pub fn enqueue(&mut self, packet: Box<[u8]>) -> Option<Box<[u8]>> {
+    /// Puts a packet at the end of the queue; hands back the oldest if that makes more than `most`.
+    pub fn enqueue(&mut self, packet: Box<[u8]>, most: usize) -> Option<Box<[u8]>> {
         self.queue.push_back(packet);
-        if self.queue.len() > QUEUED_PER_PEER {
+        if self.queue.len() > most {
             self.queue.pop_front()
         } else {
             None

@@ -26,7 +26,8 @@ impl Wheel {
     pub fn new(now: Instant) -> Self {
         Self {
             now: now.as_nanos() >> TICK_SHIFT,
-            places: vec![Vec::new(); LEVELS * PLACES],
+            // Room from the start, so that a place met for the first time allocates nothing.
+            places: (0..LEVELS * PLACES).map(|_| Vec::with_capacity(8)).collect(),
             used: [0; LEVELS],
             len: 0,
         }

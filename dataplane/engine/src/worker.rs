@@ -145,6 +145,9 @@ pub struct Stamps {
     raise: RaiseCeiling,
 }
 
+/// How far above the next timestamp a ceiling is written: a crash costs no more than this.
+pub const CEILING_STEP_NS: u64 = 2 * CEILING_RESERVE_NS;
+
 /// How far ahead of use the ceiling is kept: an hour.
 const CEILING_RESERVE_NS: u64 = 3_600_000_000_000;
 

@@ -24,7 +24,7 @@ use weir_abi::change::{Change, ChangeSet};
 use weir_abi::desired::Origin;
 use weir_config::key::KeyFile;
 use weir_config::{Config, Offload, Shards, Steering};
-use weir_engine::{RaiseCeiling, Stamps};
+use weir_engine::{RaiseCeiling, Rates, Stamps};
 use weir_sockets::{OffloadChoice, SteeringChoice};
 
 /// The MTU of a drop-in's device, as every WireGuard device has it at first.
@@ -80,6 +80,8 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
         steering: SteeringChoice::Auto,
         burst: weir_engine::limits::BURST,
         buffer: DROP_IN_BUFFER,
+        queue: weir_engine::limits::QUEUED_PER_PEER,
+        rates: Rates::default(),
         tun: environment.tun,
     };
     let adopted = options.tun.is_some();
@@ -273,7 +275,22 @@ fn options(config: &Config, mtu: u16) -> Options {
         },
         burst: config.dataplane.burst.into(),
         buffer: config.dataplane.buffer_bytes,
+        queue: config.dataplane.queue.into(),
+        rates: rates(config),
         tun: None,
+    }
+}
+
+fn rates(config: &Config) -> Rates {
+    let (limits, default) = (&config.limits, Rates::default());
+    Rates {
+        strangers_per_s: limits.handshakes_per_second.unwrap_or(default.strangers_per_s),
+        source_per_s: limits
+            .handshakes_per_second_per_source
+            .unwrap_or(default.source_per_s),
+        waiting: limits
+            .handshake_queue
+            .map_or(default.waiting, |waiting| waiting as usize),
     }
 }
 
@@ -354,6 +371,7 @@ fn only_what_can_change(current: &Config, next: &Config) -> Result<(), String> {
         ("dataplane.steering", a.steering == b.steering),
         ("dataplane.offload", a.offload == b.offload),
         ("dataplane.burst", a.burst == b.burst),
+        ("dataplane.queue", a.queue == b.queue),
         ("dataplane.buffer_kib", a.buffer_bytes == b.buffer_bytes),
         (
             "dataplane.state_directory",

@@ -15,7 +15,7 @@ use weir_abi::desired::{Desired, Revision};
 use weir_abi::key::PublicKey;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
 use weir_engine::{
-    Alarm, Applier, Command, Event, Links, PeerId, Remembered, ShardParts, Snapshot, Stamps, mesh,
+    Alarm, Applier, Command, Event, Links, PeerId, Rates, Remembered, ShardParts, Snapshot, Stamps, mesh,
 };
 use weir_frame::{FramePool, Home, PoolSize, Port};
 use weir_noise::CookieSecret;
@@ -48,6 +48,10 @@ pub struct Options {
     pub burst: usize,
     /// Bytes of each UDP socket's buffers.
     pub buffer: u32,
+    /// Packets of one peer that wait for a handshake.
+    pub queue: usize,
+    /// Limits on handshake messages.
+    pub rates: Rates,
     /// An open TUN device to be used, whose one queue is then the only one.
     pub tun: Option<OwnedFd>,
 }
@@ -158,9 +162,14 @@ impl DataPlane {
         let table = slot_table(&applier);
         let (udp, udp_ports) = UdpGroup::bind(&udp_options, pools, &table)?;
         let tables = applier.published();
-        let workers = Workers::start(workers_count(), tables, stamps, &alarms, || {
-            random("a worker's seed")
-        })
+        let workers = Workers::start(
+            workers_count(),
+            options.rates.waiting,
+            tables,
+            stamps,
+            &alarms,
+            || random("a worker's seed"),
+        )
         .map_err(|source| DataPlaneError::System {
             what: "starting the handshake workers",
             source,
@@ -386,6 +395,8 @@ impl DataPlane {
             cookie_secret: CookieSecret::new(self.secret),
             seed: random("a shard's seed"),
             burst: self.options.burst,
+            queue: self.options.queue,
+            rates: self.options.rates,
             links,
         };
         let thread =

@@ -5,7 +5,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use std::io;
 use std::sync::{Arc, Mutex};
-use weir_engine::limits::{OWN_JOBS, STRANGER_JOBS};
+use weir_engine::limits::OWN_JOBS;
 use weir_engine::{Alarm, Job, Outcome, Stamps, Tables, Worker};
 
 /// Outcomes that wait for one shard.
@@ -21,15 +21,17 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` workers for the shards that `alarms` belong to. They end when the queues of jobs are closed.
+    /// Starts `count` workers for the shards that `alarms` belong to, with room for `waiting` initiations of others.
+    /// They end when the queues of jobs are closed.
     pub fn start(
         count: usize,
+        waiting: usize,
         tables: &Arc<ArcSwap<Tables>>,
         stamps: Stamps,
         alarms: &[Arc<Alarm>],
         mut seed: impl FnMut() -> [u8; 32],
     ) -> io::Result<Self> {
-        let (strangers, stranger_jobs) = bounded(STRANGER_JOBS);
+        let (strangers, stranger_jobs) = bounded(waiting);
         let (own, own_jobs) = bounded(OWN_JOBS);
         let (senders, outcomes): (Vec<_>, Vec<_>) = alarms.iter().map(|_| bounded(OUTCOMES)).unzip();
         let stamps = Arc::new(Mutex::new(stamps));

@@ -1,5 +1,6 @@
 //! A whole gateway without threads: shards, applier and worker, driven a round at a time.
 
+use crate::allocator;
 use crate::port::{MemoryPort, Parcel, PortHandle};
 use crate::seed::Seed;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -14,10 +15,10 @@ use weir_abi::desired::Origin;
 use weir_abi::drops::Drop;
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::{PresharedKey, PrivateKey, PublicKey};
-use weir_engine::limits::{EVENTS, OWN_JOBS, STRANGER_JOBS};
+use weir_engine::limits::{EVENTS, OWN_JOBS, QUEUED_PER_PEER, STRANGER_JOBS};
 use weir_engine::{
-    Applier, Command, Counters, Event, Job, Links, Now, Outcome, PeerSnapshot, RaiseCeiling, Remembered,
-    Shard, ShardParts, Slot, Snapshot, Stamps, Worker, mesh,
+    Applier, Command, Counters, Event, Job, Links, Now, Outcome, PeerSnapshot, RaiseCeiling, Rates,
+    Remembered, Shard, ShardParts, Slot, Snapshot, Stamps, Worker, mesh,
 };
 use weir_frame::{Home, LocalAddress, Meta, Path, PoolSize, Port, PortRole, Segmentation};
 use weir_noise::{CookieSecret, Index, Instant};
@@ -161,6 +162,8 @@ pub struct Gateway {
     pub host_steering: HostSteering,
     /// While set, the handshake worker does nothing.
     pub worker_paused: bool,
+    /// Allocations that the shards made, where the counting allocator is installed.
+    pub allocations: u64,
     /// Jobs that the worker did.
     pub jobs_done: u64,
     /// Added to the simulation's time for the boot clock, ns.
@@ -228,6 +231,7 @@ impl Gateway {
             wan_steering: WanSteering::Slot,
             host_steering: HostSteering::Flow,
             worker_paused: false,
+            allocations: 0,
             jobs_done: 0,
             boot_offset_ns: 1_000_000_000_000,
             wall_offset_ns: 1_790_000_000_000_000_000,
@@ -367,7 +371,9 @@ impl Gateway {
         for step in 0..count {
             let number = (first + step) % count;
             if let Some(shard) = &mut self.shards[number] {
+                let before = allocator::allocations();
                 worked |= shard.poll(now);
+                self.allocations += allocator::allocations() - before;
             }
         }
         let most = 1 + self.random.next_u32() as usize % 64;
@@ -470,6 +476,26 @@ impl Gateway {
             }
         }
         packets
+    }
+
+    /// Hands everything that the gateway gave to the host to `visit`, and the buffers back to their ports.
+    pub fn host_drain(&mut self, mut visit: impl FnMut(&Parcel)) {
+        for handles in &self.handles {
+            while let Some(parcel) = handles.host.take() {
+                visit(&parcel);
+                handles.host.recycle(parcel);
+            }
+        }
+    }
+
+    /// Hands every datagram that the gateway sent to `visit`, and the buffers back to their ports.
+    pub fn wan_drain(&mut self, mut visit: impl FnMut(&Parcel)) {
+        for handles in &self.handles {
+            while let Some(parcel) = handles.wan.take() {
+                visit(&parcel);
+                handles.wan.recycle(parcel);
+            }
+        }
     }
 
     /// The next datagram that a shard sent.
@@ -603,6 +629,8 @@ impl Gateway {
             cookie_secret: self.cookie_secret.clone(),
             seed: bytes(&mut self.random),
             burst: self.setup.burst,
+            queue: QUEUED_PER_PEER,
+            rates: Rates::default(),
         };
         self.shards[number] = Some(Shard::new(parts, self.now(now_ns)));
     }

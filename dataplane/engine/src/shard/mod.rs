@@ -1,6 +1,7 @@
 //! A shard: one core's share of the gateway. It owns its ports, the peers at home with it and their timers; it shares
 //! nothing that changes. Everything happens in [`Shard::poll`], batch by batch.
 
+mod answer;
 mod control;
 mod handshake;
 mod inbound;
@@ -11,7 +12,7 @@ mod transmit;
 
 use crate::counters::Counters;
 use crate::indices::{Indices, Place};
-use crate::limiter::Limiter;
+use crate::limiter::{Bucket, Limiter, Rates};
 use crate::limits::*;
 use crate::mesh::{Links, Message};
 use crate::peer::Peer;
@@ -70,6 +71,10 @@ pub struct ShardParts {
     pub seed: [u8; 32],
     /// Frames taken from a port at a time.
     pub burst: usize,
+    /// Packets of one peer that wait for a handshake.
+    pub queue: usize,
+    /// Limits on handshake messages.
+    pub rates: Rates,
 }
 
 /// One port and what is about to leave by it.
@@ -96,6 +101,7 @@ pub struct Shard {
     cookie_secret: CookieSecret,
     random: ChaCha20Rng,
     burst: usize,
+    queue: usize,
 
     peers: Vec<Option<Box<Peer>>>,
     free: Vec<Place>,
@@ -107,6 +113,7 @@ pub struct Shard {
     indices: Indices,
     wheel: Wheel,
     limiter: Limiter,
+    icmp_errors: Bucket,
     /// The last slot generation of which each shard said that its peers are on their way.
     slots_done: Vec<u64>,
     /// Peers that want an initiation made while the worker's queue was full.
@@ -151,6 +158,7 @@ impl Shard {
             cookie_secret: parts.cookie_secret,
             random: ChaCha20Rng::from_seed(parts.seed),
             burst: parts.burst.clamp(1, 256),
+            queue: parts.queue,
             peers: Vec::new(),
             free: Vec::new(),
             by_id: HashMap::default(),
@@ -158,7 +166,8 @@ impl Shard {
             endpoints: HashMap::default(),
             indices: Indices::default(),
             wheel: Wheel::new(now.at),
-            limiter: Limiter::default(),
+            limiter: Limiter::new(parts.rates),
+            icmp_errors: Bucket::full(ICMP_ERRORS_PER_S),
             initiations: VecDeque::new(),
             queued_bytes: 0,
             snapshots: VecDeque::new(),

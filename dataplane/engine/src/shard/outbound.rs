@@ -11,6 +11,7 @@ use weir_abi::drops::Drop;
 use weir_crypto::{Plaintext, Seal, TAG_BYTES};
 use weir_frame::{Frame, Segmentation, Transport};
 use weir_wire::checksum::complete_partial;
+use weir_wire::icmp::{Reason, Unreachable};
 use weir_wire::segment::{Kind, Offload, Segments};
 use weir_wire::wireguard::{TRANSPORT_HEADER_LEN, TransportHeader};
 use weir_wire::{ecn, ip, tcp};
@@ -48,6 +49,7 @@ impl Shard {
         };
         let Some(id) = self.tables.routes.lookup(destination) else {
             self.counters.drop(Drop::NoRoute);
+            self.answer(frame.bytes(), Reason::Unreachable(Unreachable::Host), now);
             return self.give_back(frame);
         };
         let place = match self.by_id.get(&id).copied() {
@@ -84,7 +86,14 @@ impl Shard {
 
     fn single_packet(&mut self, place: Place, packet: &mut [u8], now: Now) {
         if packet.len() > usize::from(self.tables.mtu) {
-            return self.counters.drop(Drop::TooLarge);
+            self.counters.drop(Drop::TooLarge);
+            return self.answer(
+                packet,
+                Reason::TooBig {
+                    mtu: self.tables.mtu.into(),
+                },
+                now,
+            );
         }
         tcp::clamp_mss(packet, self.tables.mtu);
         match self.prepare(place, packet.len(), ip_class(packet), now) {
@@ -245,10 +254,11 @@ impl Shard {
             return;
         };
         if peer.path.is_none() {
-            return self.counters.drop(Drop::NoEndpoint);
+            self.counters.drop(Drop::NoEndpoint);
+            return self.answer(packet, Reason::Unreachable(Unreachable::Host), now);
         }
         self.queued_bytes += packet.len();
-        let mut pushed_out = peer.enqueue(packet.into());
+        let mut pushed_out = peer.enqueue(packet.into(), self.queue);
         if pushed_out.is_none() && self.queued_bytes > QUEUED_BYTES {
             pushed_out = peer.queue.pop_front();
         }
