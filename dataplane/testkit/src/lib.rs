@@ -6,8 +6,10 @@
 //! no product code does.
 #![deny(unsafe_code)]
 
+pub mod allocator;
 mod client;
 mod gateway;
+pub mod memory;
 
 mod network;
 pub mod packets;

@@ -68,8 +68,8 @@ pub struct Network {
     pub conditions: Conditions,
     /// Whether every datagram sent is kept in [`Network::captured`].
     pub capture: bool,
-    /// Datagrams sent while `capture` was set, before anything happened to them.
-    pub captured: Vec<Datagram>,
+    /// Datagrams sent while `capture` was set and when, in ns, before anything happened to them.
+    pub captured: Vec<(u64, Datagram)>,
     blackholes: HashSet<SocketAddr>,
     inside_to_outside: HashMap<SocketAddr, SocketAddr>,
     outside_to_inside: HashMap<SocketAddr, SocketAddr>,
@@ -118,12 +118,14 @@ impl Network {
         } = datagram;
         let from = self.inside_to_outside.get(&from).copied().unwrap_or(from);
         if self.capture {
-            self.captured.push(Datagram {
+            let bytes = bytes.clone();
+            let datagram = Datagram {
                 from,
                 to,
-                bytes: bytes.clone(),
+                bytes,
                 class,
-            });
+            };
+            self.captured.push((now_ns, datagram));
         }
         let mut chance = |per_mille: u32| per_mille > 0 && random.next_u32() % 1000 < per_mille;
         let Conditions {

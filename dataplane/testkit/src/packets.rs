@@ -1,6 +1,11 @@
 //! IP packets with valid checksums, and pairs of addresses to send them between.
 
+use blake2::digest::consts::U16;
+use blake2::digest::{KeyInit, Mac};
+use blake2::{Blake2s256, Blake2sMac, Digest};
 use std::net::{IpAddr, SocketAddr};
+use weir_abi::key::PublicKey;
+use weir_noise::message::{INITIATION_LEN, MAC_LEN};
 use weir_wire::{checksum, ip, ipv4, tcp};
 
 /// A UDP datagram in an IP packet of the addresses' family.
@@ -105,4 +110,22 @@ pub fn checksums_valid(packet: &[u8]) -> bool {
     };
     let header = parsed.version == ip::Version::V6 || ipv4::header_checksum_valid(packet);
     header && checksum::verify_transport(&parsed, packet) == checksum::Verdict::Valid
+}
+
+/// An initiation to the owner of `gateway` that anybody can make who knows that key: its mac1 is right, and nothing
+/// else is.
+pub fn forged_initiation(gateway: &PublicKey, serial: u64) -> [u8; INITIATION_LEN] {
+    let mut message = [0x5a; INITIATION_LEN];
+    message[..8].copy_from_slice(&[1, 0, 0, 0, 1, 2, 3, 4]);
+    message[8..16].copy_from_slice(&serial.to_le_bytes());
+    message[INITIATION_LEN - MAC_LEN..].fill(0);
+    let key = Blake2s256::new()
+        .chain_update(b"mac1----")
+        .chain_update(gateway.as_bytes())
+        .finalize();
+    let mac = Blake2sMac::<U16>::new_from_slice(&key).expect("a key of 32 bytes");
+    let covered = INITIATION_LEN - 2 * MAC_LEN;
+    let mac1 = mac.chain_update(&message[..covered]).finalize().into_bytes();
+    message[covered..covered + MAC_LEN].copy_from_slice(&mac1);
+    message
 }
