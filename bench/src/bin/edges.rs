@@ -60,6 +60,22 @@ const RULES: &[Rule] = &[
         &["weir-bench", "weir-testkit"],
     ),
     rule("weir-cli", &["weir-abi", "weir-config"], &["weir-bench"]),
+    // What the fuzzers call, replayed over kept corpora by its tests.
+    rule(
+        "weir-fuzz-targets",
+        &[
+            "weir-abi",
+            "weir-wire",
+            "weir-frame",
+            "weir-crypto",
+            "weir-noise",
+            "weir-config",
+            "weir-engine",
+            "weir-testkit",
+            "weir-gateway",
+        ],
+        &[],
+    ),
     // The laboratory measures whole programs and single stages; nothing of the product builds on it.
     rule(
         "weir-bench",
@@ -79,6 +95,7 @@ const RULES: &[Rule] = &[
 
 /// Crates that keep something out, and what: also through other crates, tests aside.
 const KEPT_OUT: &[(&[&str], &[&str])] = &[
+    // Protocol, tables and formats take time, randomness and packets as arguments: whole gateways run in one test.
     (
         &[
             "weir-abi",
@@ -100,6 +117,7 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
             "xsk-rs",
         ],
     ),
+    // The data plane's threads own their queues; a runtime would schedule them, and HTTP belongs to control.
     (
         &["weir-sockets", "weir-xdp-prog", "weir-gateway"],
         &["tokio", "mio", "async-std", "smol", "axum", "hyper"],
