@@ -66,7 +66,7 @@ check: build-deps ## formatting, lints and the tests that need no privileges
 
 test: test-deps build peers kernels ## every test, with namespaces, peers and virtual machines
 	cargo test --workspace --no-fail-fast \
-		$(if $(SUDO),--config "target.'cfg(all())'.runner = ['sudo', '-E']")
+		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
 	$(MAKE) --no-print-directory vm-test
 
 vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
