@@ -87,7 +87,7 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
     let adopted = options.tun.is_some();
     let bound = match environment.uapi {
         Some(socket) => uapi::Server::inherited(socket.into()),
-        None => bind_uapi(interface)?,
+        None => bind(&uapi::Server::path(interface))?,
     };
     let nothing = ChangeSet {
         base: None,
@@ -118,7 +118,7 @@ pub fn configured(file: &Path) -> Result<Gateway, String> {
         tracing::warn!("{warning}");
     }
     let interface = config.interface.name.clone();
-    let bound = bind_uapi(&interface)?;
+    let bound = bind(&uapi::Server::path(&interface))?;
     let (saver, state) = open_state(&config)?;
     let mtu = config.mtu().unwrap_or_else(|| host::path_mtu(&config));
     let options = options(&config, mtu);
@@ -142,8 +142,7 @@ fn finish(
 ) -> Result<Gateway, String> {
     let endings = bounded(4);
     let front = Arc::new(Front::new(Arc::clone(&plane), Arc::clone(&host), reload));
-    let status =
-        ipc::Server::bind(&ipc::Server::path(&plane.interface())).map_err(|error| error.to_string())?;
+    let status = bind(&ipc::Server::path(&plane.interface()))?;
     let removed = endings.0.clone();
     let gone = move || drop(removed.try_send(Ending::Removed("the socket for wg was removed")));
     let words = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
@@ -437,13 +436,12 @@ const MOVING: Duration = Duration::from_millis(20);
 /// How long a gateway that is ending is waited for by the next one of its name.
 const HANDING_ON: Duration = Duration::from_secs(2);
 
-/// Takes the place of the socket for `wg`. A device that was just removed takes its process a moment to follow, and
-/// scripts make the next of that name at once.
-fn bind_uapi(interface: &str) -> Result<Bound, String> {
-    let path = uapi::Server::path(interface);
+/// Takes the place of a socket. A device that was just removed takes its process a moment to follow, and scripts make
+/// the next of that name at once.
+fn bind(path: &Path) -> Result<Bound, String> {
     let begun = Instant::now();
     loop {
-        match uapi::Server::bind(&path) {
+        match Bound::bind(path) {
             Ok(bound) => return Ok(bound),
             Err(BindError::InUse(_)) if begun.elapsed() < HANDING_ON => std::thread::sleep(MOVING),
             Err(error) => return Err(error.to_string()),

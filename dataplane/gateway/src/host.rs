@@ -14,6 +14,9 @@ use weir_config::Config;
 /// The MTU of an Ethernet path, where nothing better is known.
 const ETHERNET_MTU: u32 = 1500;
 
+/// The number of the loopback link in every network namespace.
+const LOOPBACK: u32 = 1;
+
 /// IPv6, UDP and WireGuard around an inner packet, in bytes.
 const OVERHEAD: u32 = 40 + 8 + 32;
 
@@ -256,8 +259,8 @@ pub fn path_mtu(config: &Config) -> u16 {
             IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
         ];
         mtus = anywhere
-            .iter()
-            .filter_map(|&a| netlink.path(a, mark).ok())
+            .into_iter()
+            .filter_map(out)
             .map(|path| path.mtu)
             .collect();
     }
