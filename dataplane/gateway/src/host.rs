@@ -248,21 +248,19 @@ pub fn path_mtu(config: &Config) -> u16 {
         Some(weir_abi::endpoint::Endpoint::Name { .. }) | None => None,
     });
     let mark = config.interface.fwmark;
-    let mut mtus: Vec<u32> = endpoints
-        .filter_map(|address| netlink.path(address, mark).ok())
-        .map(|path| path.mtu)
-        .collect();
+    // The way to an address of this host says nothing of the ways out of it.
+    let mut out = |address| {
+        let path = netlink.path(address, mark).ok();
+        path.filter(|path| path.link != LOOPBACK).map(|path| path.mtu)
+    };
+    let mut mtus: Vec<u32> = endpoints.filter_map(&mut out).collect();
     if mtus.is_empty() {
         // Addresses that are kept for documentation lead to the default route (RFC 5737, RFC 3849).
         let anywhere = [
             IpAddr::from([192, 0, 2, 1]),
             IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
         ];
-        mtus = anywhere
-            .into_iter()
-            .filter_map(out)
-            .map(|path| path.mtu)
-            .collect();
+        mtus = anywhere.into_iter().filter_map(out).collect();
     }
     fit(mtus.into_iter().min().unwrap_or(ETHERNET_MTU))
 }
