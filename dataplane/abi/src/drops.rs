@@ -38,6 +38,7 @@ drops! {
     BadHandshake "bad_handshake" "Handshake message that fails authentication.";
     UnknownPeer "unknown_peer" "Initiation of a static key that is no peer's.";
     OldTimestamp "old_timestamp" "Initiation whose timestamp is not newer than the last one.";
+    TooManyInitiations "too_many_initiations" "Initiation of a peer less than a fiftieth of a second after its last one.";
     UnknownIndex "unknown_index" "Message for a receiver index of no handshake or keypair.";
     BadCookie "bad_cookie" "Cookie reply that fails authentication.";
     Expired "expired" "Transport data for a keypair past its time or its messages.";

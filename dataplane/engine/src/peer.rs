@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use weir_frame::Path;
-use weir_noise::{CookieJar, Index, Initiator, Instant, Keypairs, Tai64n, Timers};
+use weir_noise::{CookieJar, Index, InitiationGate, Initiator, Instant, Keypairs, Tai64n, Timers};
 
 /// How far a handshake that we began has come.
 pub enum Handshake {
@@ -49,8 +49,8 @@ pub struct Peer {
     pub cookies: CookieJar,
     /// Where it is.
     pub path: Option<Path>,
-    /// The greatest timestamp received.
-    pub timestamp: Option<Tai64n>,
+    /// The greatest timestamp received, and the distance between initiations.
+    pub gate: InitiationGate,
     /// Packets that wait for a session, oldest first.
     pub queue: VecDeque<Box<[u8]>>,
     /// The earliest tick at which the wheel will look at it; `u64::MAX` for never.
@@ -84,7 +84,7 @@ impl Peer {
             timers: Timers::new(jitter),
             cookies: CookieJar::default(),
             path: facts.endpoint.map(Path::to),
-            timestamp: facts.timestamp,
+            gate: InitiationGate::new(facts.timestamp.unwrap_or(Tai64n::ZERO)),
             queue: VecDeque::new(),
             on_wheel: u64::MAX,
             rx_bytes: 0,

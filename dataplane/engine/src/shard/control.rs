@@ -146,7 +146,7 @@ impl Shard {
                 tx_bytes: peer.tx_bytes,
                 last_handshake_unix_ns: peer.last_handshake_unix_ns,
                 last_received: peer.last_received,
-                timestamp: peer.timestamp,
+                timestamp: Some(peer.gate.greatest()).filter(|&greatest| greatest != Tai64n::ZERO),
                 has_session: peer
                     .keypairs
                     .current()

@@ -17,7 +17,7 @@ use weir_abi::drops::Drop;
 use weir_frame::Path;
 use weir_noise::limits::REKEY_TIMEOUT_JITTER_MAX;
 use weir_noise::message::{COOKIE_REPLY_LEN, INITIATION_LEN, RESPONSE_LEN};
-use weir_noise::{Index, Initiator, Keypair, SessionKeys, Tai64n, mac1_valid};
+use weir_noise::{Index, InitiationRefused, Initiator, Keypair, SessionKeys, Tai64n, mac1_valid};
 
 impl Shard {
     /// An initiation arrived.
@@ -321,16 +321,18 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        if peer.timestamp.is_some_and(|greatest| timestamp <= greatest) {
+        if let Err(refused) = peer.gate.take(timestamp, now.at) {
             // No fault of its source: anybody who saw the message can send it again in that name.
-            self.counters.drop(Drop::OldTimestamp);
+            self.counters.drop(match refused {
+                InitiationRefused::Replay => Drop::OldTimestamp,
+                InitiationRefused::Flood => Drop::TooManyInitiations,
+            });
             self.release(index);
             return;
         }
         if proved {
             self.limiter.succeeded(path.remote.ip());
         }
-        peer.timestamp = Some(timestamp);
         peer.rx_bytes += INITIATION_LEN as u64;
         let retired = peer.keypairs.install(Box::new(Keypair::new(keys, now.at)));
         peer.timers.session_derived(now.at);
