@@ -6,6 +6,7 @@ pub mod clients;
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use weir_testkit::{Gateway, PeerSpec, Setup, Simulation, packets};
+use weir_wire::ip;
 
 pub const A: usize = 0;
 pub const B: usize = 1;
@@ -43,6 +44,23 @@ pub fn peer_spec(gateway: &Gateway, number: u8) -> PeerSpec {
     )
 }
 
+/// What is no ICMP error: the gateway answers its own host with those where a packet cannot enter the tunnel.
+pub fn packets_of(received: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    received.into_iter().filter(|packet| !is_error(packet)).collect()
+}
+
+/// Whether a packet is an ICMP error: unreachable, too big, time exceeded or a problem of a parameter.
+pub fn is_error(packet: &[u8]) -> bool {
+    let Ok(parsed) = ip::Packet::parse(packet) else {
+        return false;
+    };
+    match (parsed.protocol, packet.get(parsed.l4_offset)) {
+        (ip::ICMP, Some(kind)) => [3, 11, 12].contains(kind),
+        (ip::ICMPV6, Some(kind)) => *kind < 128,
+        _ => false,
+    }
+}
+
 /// Numbered packets, and which of them arrived.
 #[derive(Default)]
 pub struct Traffic {
@@ -78,7 +96,7 @@ impl Traffic {
     /// Takes in what arrived and asserts that it was sent to that gateway and did not arrive before.
     pub fn collect(&mut self, sim: &mut Simulation) {
         for place in [A, B] {
-            for packet in sim.gateways[place].host_received() {
+            for packet in packets_of(sim.gateways[place].host_received()) {
                 assert_eq!(
                     self.sent.get(&packet),
                     Some(&place),
