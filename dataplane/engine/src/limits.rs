@@ -32,8 +32,9 @@ pub const FRAMES_PER_SHARD: usize = 8192;
 /// Handoff messages taken from one ring before the next has its turn.
 pub const HANDOFF_BUDGET: usize = 64;
 
-/// How often a frame is handed on before it is dropped: twice covers a peer that moves while its packet is under way.
-pub const HOPS_MAX: u8 = 4;
+/// How often a frame is handed on before it is dropped. While slots change hands it may go from where it arrived to the
+/// slot's owner, to the last owner, to the peer's new home, back to its last home and behind the peer to the new one.
+pub const HOPS_MAX: u8 = 8;
 
 /// The same for what the worker made: rare, small, and worth following a peer that several handshakes move at once.
 pub const OUTCOME_HOPS_MAX: u8 = 32;

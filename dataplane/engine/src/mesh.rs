@@ -18,14 +18,14 @@ use weir_noise::Index;
 
 /// What one shard tells another.
 pub enum Message {
-    /// A received datagram, or several of one receiver, for a session at home there.
-    Datagram(Frame, u8),
+    /// A received datagram, or several of one peer, for a session at home there.
+    Datagram(Frame, Handed),
     /// An inner packet for a peer at home there.
-    Packet(Frame, u8),
+    Packet(Frame, Handed),
     /// A peer whose home is there from now on.
     Adopt(Box<Peer>),
-    /// A peer moved to this slot; the count tells which of two moves is the later.
-    Moved(PeerId, Slot, u32),
+    /// A peer moved.
+    Moved(PeerHome),
     /// What an index is in use for whose slot is the receiver's from now on.
     Index(Index, IndexUse),
     /// An index that was set aside is not needed.
@@ -33,7 +33,27 @@ pub enum Message {
     /// Every peer of the slots that the sender lost with this generation of the slot table is on its way.
     SlotsDone(u64),
     /// What the worker made of a job for a peer at home there.
-    Outcome(Box<Outcome>, u8),
+    Outcome(Box<Outcome>, Handed),
+}
+
+/// What goes with a frame from shard to shard.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Handed {
+    /// How often it was handed on.
+    pub hops: u8,
+    /// Whom it is for, where the sender knew: the receiver may be waiting for that peer to arrive.
+    pub home: Option<PeerHome>,
+}
+
+/// Where a peer is at home, as some shard knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerHome {
+    /// The peer.
+    pub peer: PeerId,
+    /// Its home.
+    pub slot: Slot,
+    /// How often it had moved by then.
+    pub moves: u32,
 }
 
 impl Message {
@@ -86,8 +106,10 @@ pub struct Links {
     from: Vec<Consumer<Message>>,
     home_to: Vec<Producer<Frame>>,
     home_from: Vec<Consumer<Frame>>,
-    /// Messages that must arrive and found their ring full, by target.
+    /// Messages that found their ring full and must arrive, and frames behind them, by target.
     waiting: Vec<VecDeque<Message>>,
+    /// How many of those are frames.
+    waiting_frames: Vec<usize>,
     rung: Vec<bool>,
     alarms: Vec<Arc<Alarm>>,
 }
@@ -103,6 +125,7 @@ pub fn mesh(shards: usize) -> Vec<Links> {
             home_to: Vec::with_capacity(shards),
             home_from: Vec::with_capacity(shards),
             waiting: (0..shards).map(|_| VecDeque::new()).collect(),
+            waiting_frames: vec![0; shards],
             rung: vec![false; shards],
             alarms: alarms.clone(),
         })
@@ -142,15 +165,17 @@ impl Links {
         &self.alarms[usize::from(self.shard)]
     }
 
-    /// Sends a message, and hands a frame back whose ring is full. Other messages wait here until there is room;
-    /// frames do not overtake them.
+    /// Sends a message, and hands a frame back whose ring is full of frames. Other messages wait here until there is
+    /// room; frames do not overtake them, so as many as a ring holds wait behind them.
     pub fn send(&mut self, to: Shard, message: Message) -> Result<(), Message> {
         let at = usize::from(to);
         self.rung[at] = true;
         if !self.waiting[at].is_empty() {
-            if message.may_be_dropped() {
+            let frame = message.may_be_dropped();
+            if frame && self.waiting_frames[at] == HANDOFF_RING {
                 return Err(message);
             }
+            self.waiting_frames[at] += usize::from(frame);
             self.waiting[at].push_back(message);
             return Ok(());
         }
@@ -197,10 +222,12 @@ impl Links {
         for at in 0..self.to.len() {
             while let Some(message) = self.waiting[at].pop_front() {
                 self.rung[at] = true;
+                let frame = message.may_be_dropped();
                 if let Err(PushError::Full(message)) = self.to[at].push(message) {
                     self.waiting[at].push_front(message);
                     break;
                 }
+                self.waiting_frames[at] -= usize::from(frame);
             }
             if core::mem::take(&mut self.rung[at]) {
                 self.alarms[at].ring();

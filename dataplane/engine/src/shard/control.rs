@@ -105,7 +105,7 @@ impl Shard {
     fn wake_peer(&mut self, id: PeerId, now: Now) {
         let place = match self.by_id.get(&id).copied() {
             Some(place) => Some(place),
-            None if self.answers_for(self.home_slot(id)).is_none() => self.activate(id, now),
+            None if self.answers_for(self.home_of(id).slot).is_none() => self.activate(id, now),
             None => None,
         };
         if let Some(place) = place {

@@ -4,7 +4,7 @@ use super::{Event, Now, Shard};
 use crate::indices::Place;
 use crate::limiter::Admission;
 use crate::limits::OUTCOME_HOPS_MAX;
-use crate::mesh::Message;
+use crate::mesh::{Handed, Message};
 use crate::peer::Handshake;
 use crate::slots::Slot;
 use crate::tables::PeerId;
@@ -193,7 +193,7 @@ impl Shard {
             let Ok(outcome) = self.outcomes.try_recv() else {
                 break;
             };
-            self.outcome(outcome, 0, now);
+            self.outcome(outcome, Handed::default(), now);
             worked = true;
         }
         let retries = self.initiations.len();
@@ -217,16 +217,21 @@ impl Shard {
     }
 
     /// One thing the worker has done, here or for the shard that passed it on.
-    pub(super) fn outcome(&mut self, outcome: Outcome, hops: u8, now: Now) {
+    pub(super) fn outcome(&mut self, outcome: Outcome, handed: Handed, now: Now) {
+        self.learn(handed);
         let Some(id) = outcome.peer() else {
             return self.refused(outcome, now);
         };
         let place = match self.by_id.get(&id).copied() {
             Some(place) => place,
-            None => match self.answers_for(self.home_slot(id)) {
-                Some(to) if hops < OUTCOME_HOPS_MAX => {
+            None => match self.answers_for(self.home_of(id).slot) {
+                Some(to) if handed.hops < OUTCOME_HOPS_MAX => {
+                    let handed = Handed {
+                        hops: handed.hops + 1,
+                        home: Some(self.home_of(id)),
+                    };
                     // A message of this kind waits for room and is never handed back.
-                    let _ = self.links.send(to, Message::Outcome(Box::new(outcome), hops + 1));
+                    let _ = self.links.send(to, Message::Outcome(Box::new(outcome), handed));
                     return;
                 }
                 Some(_) => return self.abandon(&outcome, Drop::HandoffLoop),

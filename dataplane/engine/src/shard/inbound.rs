@@ -4,7 +4,7 @@
 use super::{Now, Shard};
 use crate::indices::{Entry, Place};
 use crate::limits::{BATCH, HOPS_MAX};
-use crate::mesh::Message;
+use crate::mesh::{Handed, Message, PeerHome};
 use crate::slots::{Shard as Number, Slot};
 use crate::tables::PeerId;
 use arrayvec::ArrayVec;
@@ -31,30 +31,31 @@ pub(super) struct Candidate {
 pub(super) enum Lead {
     /// To a peer at home here.
     Here(Place),
-    /// To another shard.
-    There(Number),
+    /// To another shard, for a session of this peer if it is known whose it is.
+    There(Number, Option<PeerHome>),
     /// Nowhere.
     Nowhere,
 }
 
 impl Shard {
     /// Takes one received frame in; its transport messages wait for [`Shard::open_candidates`].
-    pub(super) fn datagram(&mut self, frame: Frame, hops: u8, now: Now) {
+    pub(super) fn datagram(&mut self, frame: Frame, handed: Handed, now: Now) {
         let size = match frame.meta.segmentation {
             Segmentation::Datagrams { size } if size > 0 => usize::from(size),
             Segmentation::Datagrams { .. } | Segmentation::None | Segmentation::Super { .. } => {
                 frame.len().max(1)
             }
         };
-        if hops == 0 {
+        if handed.hops == 0 {
             self.counters.burst(frame.len().div_ceil(size));
         }
         let Some(path) = frame.meta.path else {
             self.counters.drop(Drop::Malformed);
             return self.give_back(frame);
         };
-        if let Some(to) = self.common_target(&frame, size) {
-            return self.hand_over(to, frame, hops, Message::Datagram);
+        self.learn(handed);
+        if let Some((to, home)) = self.common_target(&frame, size, handed) {
+            return self.hand_over_datagram(to, home, frame, handed.hops);
         }
         let place = self.held.len();
         let len = frame.len();
@@ -63,7 +64,7 @@ impl Shard {
         let mut start = 0;
         while start < len {
             let end = len.min(start + size);
-            self.message(place, start, end, path, &meta, hops, now);
+            self.message(place, start, end, path, &meta, handed, now);
             start = end;
         }
         if len == 0 {
@@ -71,17 +72,22 @@ impl Shard {
         }
     }
 
-    /// The one other shard that every datagram of the frame is for.
-    fn common_target(&self, frame: &Frame, size: usize) -> Option<Number> {
+    /// The one other shard, and the one peer, that every datagram of the frame is for.
+    fn common_target(
+        &self,
+        frame: &Frame,
+        size: usize,
+        handed: Handed,
+    ) -> Option<(Number, Option<PeerHome>)> {
         let mut common = None;
         for datagram in frame.bytes().chunks(size) {
-            let Lead::There(to) = self.lead(receiver(datagram)?) else {
+            let Lead::There(to, home) = self.lead(receiver(datagram)?, handed) else {
                 return None;
             };
-            if common.is_some_and(|other| other != to) {
+            if common.is_some_and(|other| other != (to, home)) {
                 return None;
             }
-            common = Some(to);
+            common = Some((to, home));
         }
         common
     }
@@ -97,7 +103,7 @@ impl Shard {
         end: usize,
         path: Path,
         meta: &Meta,
-        hops: u8,
+        handed: Handed,
         now: Now,
     ) {
         let datagram = &self.held[frame].bytes()[start..end];
@@ -106,9 +112,12 @@ impl Shard {
                 receiver, counter, ..
             } => {
                 let index = Index(receiver);
-                match self.lead(index) {
+                match self.lead(index, handed) {
                     Lead::Here(place) => self.candidate(place, index, counter, frame, start, end, now),
-                    Lead::There(to) => self.hand_over_copy(to, frame, start, end, meta, hops),
+                    Lead::There(to, home) => {
+                        let hops = handed.hops;
+                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end, meta);
+                    }
                     Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
                 }
             }
@@ -118,23 +127,29 @@ impl Shard {
             }
             wireguard::Message::Response(response) => {
                 let index = Index(response.receiver.get());
-                match self.lead(index) {
+                match self.lead(index, handed) {
                     Lead::Here(place) => {
                         let message = Box::new(datagram.try_into().expect("a response has its length"));
                         self.response(place, index, message, path);
                     }
-                    Lead::There(to) => self.hand_over_copy(to, frame, start, end, meta, hops),
+                    Lead::There(to, home) => {
+                        let hops = handed.hops;
+                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end, meta);
+                    }
                     Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
                 }
             }
             wireguard::Message::CookieReply(reply) => {
                 let index = Index(reply.receiver.get());
-                match self.lead(index) {
+                match self.lead(index, handed) {
                     Lead::Here(place) => {
                         let message = datagram.try_into().expect("a cookie reply has its length");
                         self.cookie_reply(place, &message, now);
                     }
-                    Lead::There(to) => self.hand_over_copy(to, frame, start, end, meta, hops),
+                    Lead::There(to, home) => {
+                        let hops = handed.hops;
+                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end, meta);
+                    }
                     Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
                 }
             }
@@ -299,28 +314,40 @@ impl Shard {
         Ok(())
     }
 
-    /// Where an index leads.
-    pub(super) fn lead(&self, index: Index) -> Lead {
-        match self.indices.get(index) {
-            Some(Entry::Peer(place)) => return Lead::Here(place),
-            Some(Entry::Elsewhere(id)) => return self.lead_home(id),
-            Some(Entry::Reserved | Entry::Retired) => return Lead::Nowhere,
-            None => {}
+    /// Takes note of where the shard that handed a frame over knew the peer at home.
+    pub(super) fn learn(&mut self, handed: Handed) {
+        if self.settling
+            && let Some(home) = handed.home
+        {
+            self.note_move(home);
         }
-        self.lead_to(Slot::of(index))
+    }
+
+    /// Where an index leads, of which whoever handed the datagram over may know more than this shard.
+    fn lead(&self, index: Index, handed: Handed) -> Lead {
+        let peer = handed.home.map(|home| home.peer);
+        match (self.indices.get(index), peer) {
+            (Some(Entry::Peer(place)), _) => Lead::Here(place),
+            (Some(Entry::Elsewhere(id)), _) | (None, Some(id)) => self.lead_home(id),
+            (Some(Entry::Reserved | Entry::Retired), _) => Lead::Nowhere,
+            (None, None) => self.lead_to(Slot::of(index), None),
+        }
     }
 
     /// Where a peer is at home, for its sessions; a peer that is to be at home here and is not has none.
     fn lead_home(&self, id: PeerId) -> Lead {
         match self.by_id.get(&id) {
             Some(&place) => Lead::Here(place),
-            None => self.lead_to(self.home_slot(id)),
+            None => {
+                let home = self.home_of(id);
+                self.lead_to(home.slot, Some(home))
+            }
         }
     }
 
-    fn lead_to(&self, slot: Slot) -> Lead {
+    fn lead_to(&self, slot: Slot, home: Option<PeerHome>) -> Lead {
         match self.answers_for(slot) {
-            Some(to) => Lead::There(to),
+            Some(to) => Lead::There(to, home),
             None => Lead::Nowhere,
         }
     }
@@ -338,31 +365,55 @@ impl Shard {
         pending.then_some(previous)
     }
 
-    /// Hands a frame to another shard; it ends here if it went round too often or there is no room.
-    pub(super) fn hand_over(&mut self, to: Number, frame: Frame, hops: u8, wrap: fn(Frame, u8) -> Message) {
-        if hops >= HOPS_MAX {
-            self.counters.drop(Drop::HandoffLoop);
-            return self.give_back(frame);
-        }
-        match self.links.send(to, wrap(frame, hops + 1)) {
-            Ok(()) => self.counters.handed_over += 1,
-            Err(Message::Datagram(frame, _) | Message::Packet(frame, _)) => {
-                self.counters.drop(Drop::HandoffFull);
-                self.give_back(frame);
+    /// Hands datagrams to another shard; they end here if they went round too often or there is no room.
+    fn hand_over_datagram(&mut self, to: Number, home: Option<PeerHome>, frame: Frame, hops: u8) {
+        let hops = hops + 1;
+        self.hand_over(to, Message::Datagram(frame, Handed { hops, home }), hops);
+    }
+
+    /// Hands a packet of the host to another shard, as [`Shard::hand_over_datagram`].
+    pub(super) fn hand_over_packet(&mut self, to: Number, home: PeerHome, frame: Frame, hops: u8) {
+        let handed = Handed {
+            hops: hops + 1,
+            home: Some(home),
+        };
+        self.hand_over(to, Message::Packet(frame, handed), handed.hops);
+    }
+
+    fn hand_over(&mut self, to: Number, message: Message, hops: u8) {
+        let (refused, reason) = if hops > HOPS_MAX {
+            (message, Drop::HandoffLoop)
+        } else {
+            match self.links.send(to, message) {
+                Ok(()) => {
+                    self.counters.handed_over += 1;
+                    return;
+                }
+                Err(message) => (message, Drop::HandoffFull),
             }
-            Err(
-                Message::Adopt(_)
-                | Message::Moved(..)
-                | Message::Index(..)
-                | Message::Release(_)
-                | Message::SlotsDone(_)
-                | Message::Outcome(..),
-            ) => unreachable!("only frames are handed back"),
+        };
+        self.counters.drop(reason);
+        match refused {
+            Message::Datagram(frame, _) | Message::Packet(frame, _) => self.give_back(frame),
+            Message::Adopt(_)
+            | Message::Moved(..)
+            | Message::Index(..)
+            | Message::Release(_)
+            | Message::SlotsDone(_)
+            | Message::Outcome(..) => unreachable!("only frames are handed over and handed back"),
         }
     }
 
     /// Hands over one datagram of a frame whose others are for somebody else.
-    fn hand_over_copy(&mut self, to: Number, frame: usize, start: usize, end: usize, meta: &Meta, hops: u8) {
+    fn hand_over_copy(
+        &mut self,
+        to: Number,
+        handed: Handed,
+        frame: usize,
+        start: usize,
+        end: usize,
+        meta: &Meta,
+    ) {
         let Some(mut copy) = self.fresh_wan(end - start) else {
             return self.counters.drop(Drop::NoFrame);
         };
@@ -372,7 +423,7 @@ impl Shard {
             segmentation: Segmentation::None,
             ..*meta
         };
-        self.hand_over(to, copy, hops, Message::Datagram);
+        self.hand_over_datagram(to, handed.home, copy, handed.hops);
     }
 }
 

@@ -14,7 +14,7 @@ use crate::counters::Counters;
 use crate::indices::{Indices, Place};
 use crate::limiter::{Bucket, Limiter, Rates};
 use crate::limits::*;
-use crate::mesh::{Links, Message};
+use crate::mesh::{Handed, Links, Message};
 use crate::peer::Peer;
 use crate::slots::{Shard as Number, Slot};
 use crate::tables::{PeerId, Tables};
@@ -116,6 +116,8 @@ pub struct Shard {
     icmp_errors: Bucket,
     /// The last slot generation of which each shard said that its peers are on their way.
     slots_done: Vec<u64>,
+    /// Whether a slot of this shard is still answered for by its last owner.
+    settling: bool,
     /// Peers that want an initiation made while the worker's queue was full.
     initiations: VecDeque<PeerId>,
     queued_bytes: usize,
@@ -143,6 +145,7 @@ impl Shard {
             number,
             // Whether the last owners of the present slots have handed everything on, they will say or have said.
             slots_done: vec![tables.slots.generation.saturating_sub(1); shards],
+            settling: false,
             links: parts.links,
             published: parts.tables,
             tables,
@@ -182,6 +185,7 @@ impl Shard {
         for port in parts.ports {
             shard.add_port(port);
         }
+        shard.settling = shard.awaits_slots();
         shard.start_peers(now);
         shard
     }
@@ -286,23 +290,24 @@ impl Shard {
                 };
                 worked = true;
                 match message {
-                    Message::Datagram(frame, hops) => self.datagram(frame, hops, now),
-                    Message::Packet(frame, hops) => self.packet(frame, hops, now),
+                    Message::Datagram(frame, handed) => self.datagram(frame, handed, now),
+                    Message::Packet(frame, handed) => self.packet(frame, handed, now),
                     Message::Adopt(peer) => {
                         self.open_candidates(now);
                         // Whoever sent the peer had tables no newer than those published now.
                         self.take_tables(now);
                         self.adopt(peer, now);
                     }
-                    Message::Moved(id, slot, moves) => self.note_move(id, slot, moves),
+                    Message::Moved(home) => self.note_move(home),
                     Message::Index(index, usage) => self.indices.inherit(index, usage, now.at),
                     Message::Release(index) => self.indices.release(index),
                     Message::SlotsDone(generation) => {
                         self.slots_done[from] = self.slots_done[from].max(generation);
+                        self.settling = self.awaits_slots();
                     }
-                    Message::Outcome(outcome, hops) => {
+                    Message::Outcome(outcome, handed) => {
                         self.open_candidates(now);
-                        self.outcome(*outcome, hops, now);
+                        self.outcome(*outcome, handed, now);
                     }
                 }
             }
@@ -318,7 +323,7 @@ impl Shard {
         let mut received = core::mem::take(&mut self.received);
         let count = self.ports[wan].port.receive(&mut received, self.burst);
         for frame in received.drain(..) {
-            self.datagram(frame, 0, now);
+            self.datagram(frame, Handed::default(), now);
         }
         self.received = received;
         self.open_candidates(now);
@@ -335,7 +340,7 @@ impl Shard {
         let count = self.ports[host].port.receive(&mut received, self.burst);
         self.counters.burst(count);
         for frame in received.drain(..) {
-            self.packet(frame, 0, now);
+            self.packet(frame, Handed::default(), now);
         }
         self.received = received;
         self.seal_waiting(now);

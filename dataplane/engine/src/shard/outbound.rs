@@ -3,7 +3,7 @@
 use super::{Now, Shard};
 use crate::indices::Place;
 use crate::limits::{BATCH, QUEUED_BYTES};
-use crate::mesh::Message;
+use crate::mesh::{Handed, PeerHome};
 use crate::slots::Slot;
 use crate::tables::PeerId;
 use arrayvec::ArrayVec;
@@ -35,7 +35,8 @@ enum Unready {
 
 impl Shard {
     /// Takes one frame of the host in; its packets wait for [`Shard::seal_waiting`].
-    pub(super) fn packet(&mut self, mut frame: Frame, hops: u8, now: Now) {
+    pub(super) fn packet(&mut self, mut frame: Frame, handed: Handed, now: Now) {
+        self.learn(handed);
         if let Some((start, offset)) = frame.meta.partial_checksum.take()
             && frame.meta.segmentation == Segmentation::None
             && complete_partial(frame.bytes_mut(), start, offset).is_err()
@@ -54,16 +55,19 @@ impl Shard {
         };
         let place = match self.by_id.get(&id).copied() {
             Some(place) => place,
-            None => match self.answers_for(self.home_slot(id)) {
-                Some(to) => return self.hand_over(to, frame, hops, Message::Packet),
-                None => match self.activate(id, now) {
-                    Some(place) => place,
-                    None => {
-                        self.counters.drop(Drop::PeerRemoved);
-                        return self.give_back(frame);
-                    }
-                },
-            },
+            None => {
+                let home = self.home_of(id);
+                match self.answers_for(home.slot) {
+                    Some(to) => return self.hand_over_packet(to, home, frame, handed.hops),
+                    None => match self.activate(id, now) {
+                        Some(place) => place,
+                        None => {
+                            self.counters.drop(Drop::PeerRemoved);
+                            return self.give_back(frame);
+                        }
+                    },
+                }
+            }
         };
         match frame.meta.segmentation {
             Segmentation::Super { transport, size } => self.super_packet(place, &frame, transport, size, now),
@@ -77,11 +81,13 @@ impl Shard {
         self.held.push(frame);
     }
 
-    /// Where a peer is at home.
-    pub(super) fn home_slot(&self, id: PeerId) -> Slot {
-        self.moved
-            .get(&id)
-            .map_or_else(|| Slot::first_home(id), |&(slot, _)| slot)
+    /// Where a peer is at home, as far as this shard knows.
+    pub(super) fn home_of(&self, peer: PeerId) -> PeerHome {
+        let (slot, moves) = match self.moved.get(&peer) {
+            Some(&moved) => moved,
+            None => (Slot::first_home(peer), 0),
+        };
+        PeerHome { peer, slot, moves }
     }
 
     fn single_packet(&mut self, place: Place, packet: &mut [u8], now: Now) {

@@ -2,7 +2,7 @@
 
 use super::{Event, Now, Shard};
 use crate::indices::{Entry, IndexUse, Place};
-use crate::mesh::Message;
+use crate::mesh::{Message, PeerHome};
 use crate::peer::{Handshake, Peer};
 use crate::slots::{Shard as Number, Slot, SlotTable};
 use crate::tables::{PeerFacts, PeerId};
@@ -54,7 +54,7 @@ impl Shard {
     }
 
     fn start_peer(&mut self, id: PeerId, now: Now) {
-        if !self.by_id.contains_key(&id) && self.answers_for(self.home_slot(id)).is_none() {
+        if !self.by_id.contains_key(&id) && self.answers_for(self.home_of(id).slot).is_none() {
             self.activate(id, now);
         }
     }
@@ -86,10 +86,11 @@ impl Shard {
     /// Gives a registered peer its home here.
     pub(super) fn activate(&mut self, id: PeerId, now: Now) -> Option<Place> {
         let facts = Arc::clone(self.tables.peer(id)?);
-        let slot = self.home_slot(id);
+        let PeerHome { slot, moves, .. } = self.home_of(id);
         let jitter = self.jitter();
         let keepalive = facts.persistent_keepalive;
         let mut peer = Box::new(Peer::new(facts, slot, self.tables.identity_serial, jitter));
+        peer.moves = moves;
         peer.timers.set_persistent_keepalive(keepalive, now.at);
         let path = peer.path.take();
         let place = self.settle(peer);
@@ -116,7 +117,7 @@ impl Shard {
             peer.handshake = Handshake::Idle;
             peer.identity_serial = self.tables.identity_serial;
         }
-        self.note_move(id, peer.slot, peer.moves);
+        self.note_move(home(&peer));
         self.queued_bytes += peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
         peer.on_wheel = u64::MAX;
         peer.in_line = false;
@@ -130,7 +131,7 @@ impl Shard {
             self.roam(place, path);
         }
         self.schedule(place);
-        let owner = self.tables.slots.owner(self.home_slot(id));
+        let owner = self.tables.slots.owner(self.home_of(id).slot);
         if owner == self.number {
             self.announce(place);
         } else {
@@ -179,10 +180,10 @@ impl Shard {
         peer.slot = slot;
         peer.moves += 1;
         peer.told = self.tables.slots.generation;
-        let (id, moves) = (peer.id(), peer.moves);
-        self.note_move(id, slot, moves);
+        let home = home(&peer);
+        self.note_move(home);
         self.hand_on(peer, to, now);
-        self.announce_move(id, slot, moves);
+        self.announce_move(home);
     }
 
     /// Tells every shard where a peer that moved is at home, unless all that run have heard of it.
@@ -194,14 +195,14 @@ impl Shard {
         if peer.moves == 0 || core::mem::replace(&mut peer.told, generation) == generation {
             return;
         }
-        let (id, slot, moves) = (peer.id(), peer.slot, peer.moves);
-        self.announce_move(id, slot, moves);
+        let home = home(peer);
+        self.announce_move(home);
     }
 
-    fn announce_move(&mut self, id: PeerId, slot: Slot, moves: u32) {
+    fn announce_move(&mut self, home: PeerHome) {
         for other in self.others() {
             // A message of this kind waits for room and is never handed back, as all those below.
-            let _ = self.links.send(other, Message::Moved(id, slot, moves));
+            let _ = self.links.send(other, Message::Moved(home));
         }
     }
 
@@ -212,11 +213,12 @@ impl Shard {
     }
 
     /// Remembers where a peer is at home now, unless a later move is known.
-    pub(super) fn note_move(&mut self, id: PeerId, slot: Slot, moves: u32) {
-        if moves == 0 || self.tables.peer(id).is_none() {
+    pub(super) fn note_move(&mut self, home: PeerHome) {
+        let PeerHome { peer, slot, moves } = home;
+        if moves == 0 || self.tables.peer(peer).is_none() {
             return;
         }
-        let known = self.moved.entry(id).or_insert((slot, moves));
+        let known = self.moved.entry(peer).or_insert((slot, moves));
         if known.1 <= moves {
             *known = (slot, moves);
         }
@@ -237,9 +239,18 @@ impl Shard {
         }
         let generation = self.tables.slots.generation;
         self.slots_done[usize::from(self.number)] = generation;
+        self.settling = self.awaits_slots();
         for other in self.others() {
             let _ = self.links.send(other, Message::SlotsDone(generation));
         }
+    }
+
+    /// Whether any slot of this shard is still answered for by its last owner.
+    pub(super) fn awaits_slots(&self) -> bool {
+        let owners = self.tables.slots.owners().iter().enumerate();
+        let own = owners.filter(|&(_, &owner)| owner == self.number);
+        own.map(|(slot, _)| Slot(slot as u16))
+            .any(|slot| self.answers_for(slot).is_some())
     }
 
     /// The new owner of a slot, if it was this shard's and no longer is.
@@ -250,9 +261,10 @@ impl Shard {
 
     /// Whoever answers for a peer's first home knows where it moved.
     fn pass_on_moves(&mut self, before: &SlotTable) {
-        for (&id, &(slot, moves)) in &self.moved {
-            if let Some(to) = self.lost_to(before, Slot::first_home(id)) {
-                let _ = self.links.send(to, Message::Moved(id, slot, moves));
+        for (&peer, &(slot, moves)) in &self.moved {
+            if let Some(to) = self.lost_to(before, Slot::first_home(peer)) {
+                let home = PeerHome { peer, slot, moves };
+                let _ = self.links.send(to, Message::Moved(home));
             }
         }
     }
@@ -273,9 +285,10 @@ impl Shard {
                 },
             };
             if let IndexUse::Session(id) = usage
-                && let Some(&(slot, moves)) = self.moved.get(&id)
+                && self.moved.contains_key(&id)
             {
-                let _ = self.links.send(to, Message::Moved(id, slot, moves));
+                let home = self.home_of(id);
+                let _ = self.links.send(to, Message::Moved(home));
             }
             let _ = self.links.send(to, Message::Index(index, usage));
         }
@@ -347,6 +360,15 @@ impl Shard {
                 path.local = None;
             }
         }
+    }
+}
+
+/// Where the peer is at home.
+fn home(peer: &Peer) -> PeerHome {
+    PeerHome {
+        peer: peer.id(),
+        slot: peer.slot,
+        moves: peer.moves,
     }
 }
 
