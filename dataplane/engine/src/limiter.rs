@@ -5,10 +5,11 @@
 //! data is never limited here.
 
 use crate::limits::*;
-use core::hash::BuildHasher;
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 use core::time::Duration;
-use foldhash::fast::RandomState;
+use foldhash::SharedSeed;
+use foldhash::fast::FoldHasher;
 use weir_noise::Instant;
 
 /// What becomes of a handshake message whose mac1 is right.
@@ -100,13 +101,14 @@ pub struct Limiter {
     cookie_replies: Bucket,
     sources: Vec<Source>,
     networks: Vec<Bucket>,
-    hasher: RandomState,
+    /// Nobody who does not know it can choose whose bucket a source shares.
+    secret: (u64, SharedSeed),
     under_load_until: Instant,
 }
 
 impl Limiter {
-    /// Full buckets.
-    pub fn new(rates: Rates) -> Self {
+    /// Full buckets. `secret` is random and keys the choice of a source's bucket.
+    pub fn new(rates: Rates, secret: [u64; 2]) -> Self {
         let source = Source {
             bucket: Bucket::full(rates.source_per_s),
             failures: 0,
@@ -119,7 +121,7 @@ impl Limiter {
             cookie_replies: Bucket::full(COOKIE_REPLIES_PER_S),
             sources: vec![source; SOURCE_BUCKETS],
             networks: vec![Bucket::full(rates.network_per_s()); SOURCE_BUCKETS],
-            hasher: RandomState::default(),
+            secret: (secret[0], SharedSeed::from_u64(secret[1])),
             under_load_until: Instant::BOOT,
         }
     }
@@ -184,7 +186,9 @@ impl Limiter {
     }
 
     fn place(&self, source: IpAddr) -> usize {
-        self.hasher.hash_one(source) as usize % SOURCE_BUCKETS
+        let mut hasher = FoldHasher::with_seed(self.secret.0, &self.secret.1);
+        source.hash(&mut hasher);
+        hasher.finish() as usize % SOURCE_BUCKETS
     }
 }
 
@@ -209,7 +213,7 @@ mod tests {
     // Catches a flood of strangers that takes the known peers' share, the fault of a single global limit.
     #[test]
     fn a_flood_of_strangers_leaves_known_endpoints_alone() {
-        let mut limiter = Limiter::new(Rates::default());
+        let mut limiter = Limiter::new(Rates::default(), [1, 2]);
         for n in 0..100_000u64 {
             limiter.unproved(at(n / 100), false, 0);
         }
@@ -223,7 +227,7 @@ mod tests {
     // Catches a load state that never ends, and one that a full queue does not begin.
     #[test]
     fn load_begins_with_the_queue_and_ends_with_the_hold() {
-        let mut limiter = Limiter::new(Rates::default());
+        let mut limiter = Limiter::new(Rates::default(), [1, 2]);
         assert_eq!(limiter.unproved(at(0), false, 0), Admission::Admit);
         assert_eq!(
             limiter.unproved(at(0), false, STRANGER_JOBS / 8),
@@ -236,7 +240,7 @@ mod tests {
     // Catches one proved source whose misdeeds count against another, and a quarantine without end.
     #[test]
     fn quarantine_is_for_the_source_alone_and_ends() {
-        let mut limiter = Limiter::new(Rates::default());
+        let mut limiter = Limiter::new(Rates::default(), [1, 2]);
         let (bad, good) = (ip(1), ip(77));
         assert_ne!(
             limiter.place(bad),
@@ -255,7 +259,7 @@ mod tests {
     // Catches a bucket that never refills or never empties.
     #[test]
     fn a_proved_source_gets_its_rate() {
-        let mut limiter = Limiter::new(Rates::default());
+        let mut limiter = Limiter::new(Rates::default(), [1, 2]);
         let admitted = (0..10_000u64)
             .filter(|ms| limiter.proved(at(*ms), ip(9)) == Admission::Admit)
             .count();

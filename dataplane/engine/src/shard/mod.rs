@@ -27,7 +27,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use inbound::Candidate;
 use rand_chacha::ChaCha20Rng;
-use rand_core::SeedableRng;
+use rand_core::{Rng, SeedableRng};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use weir_crypto::Aead;
@@ -141,6 +141,8 @@ impl Shard {
         let number = parts.links.shard();
         let tables = parts.tables.load_full();
         let shards = parts.links.shards();
+        let mut random = ChaCha20Rng::from_seed(parts.seed);
+        let limiter = Limiter::new(parts.rates, [random.next_u64(), random.next_u64()]);
         let mut shard = Self {
             number,
             // Whether the last owners of the present slots have handed everything on, they will say or have said.
@@ -159,7 +161,7 @@ impl Shard {
             commands: parts.commands,
             events: parts.events,
             cookie_secret: parts.cookie_secret,
-            random: ChaCha20Rng::from_seed(parts.seed),
+            random,
             burst: parts.burst.clamp(1, 256),
             queue: parts.queue,
             peers: Vec::new(),
@@ -169,7 +171,7 @@ impl Shard {
             endpoints: HashMap::default(),
             indices: Indices::default(),
             wheel: Wheel::new(now.at),
-            limiter: Limiter::new(parts.rates),
+            limiter,
             icmp_errors: Bucket::full(ICMP_ERRORS_PER_S),
             initiations: VecDeque::new(),
             queued_bytes: 0,

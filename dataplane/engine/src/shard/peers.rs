@@ -27,7 +27,8 @@ impl Shard {
                 }
             }
             None => {
-                let known: Vec<PeerId> = self.by_id.keys().copied().collect();
+                let mut known: Vec<PeerId> = self.by_id.keys().copied().collect();
+                known.sort_unstable();
                 for id in known {
                     self.peer_changed(id, now);
                 }
@@ -45,11 +46,16 @@ impl Shard {
 
     /// Starts the peers at home here that want to be talked to without being asked.
     pub(super) fn start_peers(&mut self, now: Now) {
-        let tables = Arc::clone(&self.tables);
-        for (&id, facts) in tables.peers.iter() {
-            if facts.persistent_keepalive.is_some() {
-                self.start_peer(id, now);
-            }
+        let wanting = self
+            .tables
+            .peers
+            .iter()
+            .filter(|(_, facts)| facts.persistent_keepalive.is_some());
+        // In the order of their numbers, as the same seed is to be the same run.
+        let mut wanting: Vec<PeerId> = wanting.map(|(&id, _)| id).collect();
+        wanting.sort_unstable();
+        for id in wanting {
+            self.start_peer(id, now);
         }
     }
 
@@ -261,7 +267,9 @@ impl Shard {
 
     /// Whoever answers for a peer's first home knows where it moved.
     fn pass_on_moves(&mut self, before: &SlotTable) {
-        for (&peer, &(slot, moves)) in &self.moved {
+        let mut moved: Vec<_> = self.moved.iter().map(|(&peer, &moved)| (peer, moved)).collect();
+        moved.sort_unstable();
+        for (peer, (slot, moves)) in moved {
             if let Some(to) = self.lost_to(before, Slot::first_home(peer)) {
                 let home = PeerHome { peer, slot, moves };
                 let _ = self.links.send(to, Message::Moved(home));
@@ -271,7 +279,9 @@ impl Shard {
 
     /// Whoever answers for an index's slot knows what the index is in use for, and where its peer is.
     fn pass_on_indices(&mut self, before: &SlotTable) {
-        for (index, entry) in self.indices.iter() {
+        let mut indices: Vec<_> = self.indices.iter().collect();
+        indices.sort_unstable_by_key(|&(index, _)| index);
+        for (index, entry) in indices {
             let Some(to) = self.lost_to(before, Slot::of(index)) else {
                 continue;
             };
