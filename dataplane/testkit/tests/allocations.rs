@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::clients::Clients;
 use common::{A, B, pair_of};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -214,4 +215,33 @@ fn a_million_unauthenticated_initiations_leave_nothing() {
     assert!(gateway.dropped(Drop::CookieDemanded) + gateway.dropped(Drop::UnderLoad) > 900_000);
     let now = sim.now_ns + 200_000_000_000;
     assert_eq!(sim.gateways[A].peers(now).len(), 1);
+}
+
+// Catches an index that leaks when a peer's home refuses what arrived at another shard: an initiation sent again and
+// again, to every shard.
+#[test]
+fn replayed_initiations_leave_nothing() {
+    let mut world = Clients::new(1, 4, 1);
+    let at = world.sim.instant();
+    let initiation = world.clients[0].initiation(at);
+    world.send(0, &initiation);
+    world.sim.run_for(Duration::from_millis(50));
+    let gateway = &mut world.sim.gateways[A];
+    let to = gateway.address();
+    let replay = |gateway: &mut Gateway, count: u64, start: u64| {
+        for serial in start..start + count {
+            // Slowly, so that nobody asks for a cookie.
+            let now = 1_000_000_000 + serial * 2_500_000;
+            let from = SocketAddr::new(std::net::Ipv4Addr::from_bits(serial as u32).into(), 9);
+            gateway.deliver(from, to, 0, &initiation);
+            while gateway.round(now) {}
+            gateway.wan_drain(|_| {});
+        }
+    };
+    replay(gateway, 1_000, 0);
+    let before = live_bytes();
+    replay(gateway, 5_000, 1_000);
+    let left = live_bytes() - before;
+    assert!(left < 4096, "{left} bytes are left: {:?}", gateway.drops());
+    assert!(gateway.dropped(Drop::OldTimestamp) >= 6_000);
 }
