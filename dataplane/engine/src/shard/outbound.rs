@@ -105,7 +105,7 @@ impl Shard {
         match self.prepare(place, packet.len(), ip_class(packet), now) {
             Ok(mut sealing) => {
                 sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
-                self.push_sealing(sealing, now);
+                self.push_sealing(place, sealing, now);
             }
             Err(Unready::NoSession) => self.wait(place, packet, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
@@ -141,7 +141,7 @@ impl Shard {
                     sealing.plain = len;
                     let padded = padded(len, usize::from(self.tables.mtu));
                     sealing.frame.set_len(TRANSPORT_HEADER_LEN + padded + TAG_BYTES);
-                    self.push_sealing(sealing, now);
+                    self.push_sealing(place, sealing, now);
                 }
                 Err(Unready::NoSession) => {
                     let mut packet = vec![0; most];
@@ -184,7 +184,6 @@ impl Shard {
             return Err(Unready::NoSession);
         };
         let renew = keypair.needs_rekey_on_send(now.at);
-        peer.tx_bytes += len as u64;
         peer.timers.any_authenticated_traversal(now.at);
         peer.timers.any_authenticated_sent(now.at);
         if plain > 0 {
@@ -206,7 +205,10 @@ impl Shard {
         })
     }
 
-    fn push_sealing(&mut self, sealing: Sealing, now: Now) {
+    fn push_sealing(&mut self, place: Place, sealing: Sealing, now: Now) {
+        if let Some(peer) = &mut self.peers[place as usize] {
+            peer.tx_bytes += sealing.frame.len() as u64;
+        }
         self.sealing.push(sealing);
         if self.sealing.len() == BATCH {
             self.seal_waiting(now);
@@ -248,7 +250,7 @@ impl Shard {
     /// Sends an empty message, or begins a handshake where there is no session.
     pub(super) fn keepalive(&mut self, place: Place, now: Now) {
         match self.prepare(place, 0, 0, now) {
-            Ok(sealing) => self.push_sealing(sealing, now),
+            Ok(sealing) => self.push_sealing(place, sealing, now),
             Err(Unready::NoSession) => self.request_handshake(place, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
         }
