@@ -6,6 +6,9 @@ use std::time::Duration;
 /// Why a step of a topology, a peer or a measurement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
+    /// The caller is not root.
+    #[error("network namespaces need root; run this as root, as `make test` does")]
+    NotRoot,
     /// The operating system refused.
     #[error("{doing}: {source}")]
     Io {

@@ -16,7 +16,10 @@ use crate::device_config::DeviceConfig;
 use crate::{LabError, Namespace, Process, Result, Topology, programs, wait};
 
 /// Where user-space implementations put their sockets (the cross-platform interface of wireguard-tools).
-pub(crate) const SOCKET_FOLDER: &str = "/var/run/wireguard";
+const SOCKET_FOLDER: &str = "/var/run/wireguard";
+
+/// Every folder with sockets named after interfaces: also that of Weir's own.
+pub(crate) const SOCKET_FOLDERS: [&str; 2] = [SOCKET_FOLDER, weir_abi::ipc::DIRECTORY];
 
 /// How long a program may take to make its interface and its socket.
 const START_LIMIT: Duration = Duration::from_secs(10);

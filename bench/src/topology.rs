@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 use crate::namespace::NETNS_FOLDER;
-use crate::peer::SOCKET_FOLDER;
+use crate::peer::SOCKET_FOLDERS;
 use crate::{End, LabError, Namespace, Process, Result, programs, wait};
 
 /// What every namespace and folder of ours is called, before the process id.
@@ -38,6 +38,9 @@ pub struct Topology {
 impl Topology {
     /// An empty topology. Also removes what processes that no longer live have left behind.
     pub fn new() -> Result<Self> {
+        if !geteuid().is_root() {
+            return Err(LabError::NotRoot);
+        }
         remove_leftovers();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("{PREFIX}{}-{number}", std::process::id()));
@@ -102,8 +105,8 @@ impl Topology {
         for namespace in self.namespaces().drain(..) {
             remove_namespace(&namespace.path());
         }
-        // A program that was killed leaves its socket behind.
-        for socket in entries(Path::new(SOCKET_FOLDER)) {
+        // A program that was killed leaves its sockets behind.
+        for socket in SOCKET_FOLDERS.iter().flat_map(|folder| entries(Path::new(folder))) {
             let name = socket
                 .file_name()
                 .map(|name| name.to_string_lossy())

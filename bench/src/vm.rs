@@ -93,6 +93,9 @@ impl Guest {
 /// The environment variable by which a test knows that it runs in the guest.
 const GUEST_VARIABLE: &str = "WEIR_GUEST";
 
+/// How long a test may run in the guest, which is emulated and slow.
+const GUEST_TEST_LIMIT: Duration = Duration::from_secs(300);
+
 /// Runs the test that calls this once more, inside a virtual machine, and panics with its output if it fails there.
 /// Returns whether the caller is the one inside, and shall thus do the work:
 ///
@@ -116,7 +119,7 @@ pub fn outside(kernel: Kernel, test: &str, implementations: &[Implementation]) -
         .expect("a program has a name")
         .to_string_lossy()
         .into_owned();
-    let mut guest = Guest::new(kernel).program(&program);
+    let mut guest = Guest::new(kernel).limit(GUEST_TEST_LIMIT).program(&program);
     for implementation in implementations {
         match implementation.program() {
             Ok(Some(path)) => guest = guest.program(&path),
