@@ -106,7 +106,10 @@ impl Topology {
             remove_namespace(&namespace.path());
         }
         // A program that was killed leaves its sockets behind.
-        for socket in SOCKET_FOLDERS.iter().flat_map(|folder| entries(Path::new(folder))) {
+        for socket in SOCKET_FOLDERS
+            .iter()
+            .flat_map(|folder| entries(Path::new(folder)))
+        {
             let name = socket
                 .file_name()
                 .map(|name| name.to_string_lossy())
