@@ -21,6 +21,7 @@ pub struct Iperf {
     streams: u32,
     reverse: bool,
     udp: Option<Udp>,
+    tcp_bits_per_s: Option<u64>,
     cores: Option<(usize, usize)>,
 }
 
@@ -52,6 +53,7 @@ impl Iperf {
             streams: 1,
             reverse: false,
             udp: None,
+            tcp_bits_per_s: None,
             cores: None,
         }
     }
@@ -80,6 +82,12 @@ impl Iperf {
             bits_per_s,
             payload_bytes,
         });
+        self
+    }
+
+    /// Sends TCP no faster than this, all streams together.
+    pub fn paced(mut self, bits_per_s: u64) -> Self {
+        self.tcp_bits_per_s = Some(bits_per_s);
         self
     }
 
@@ -145,6 +153,9 @@ impl Iperf {
                 udp.bits_per_s / u64::from(self.streams),
                 udp.payload_bytes
             );
+        }
+        if let Some(bits_per_s) = self.tcp_bits_per_s {
+            line += &format!(" -b {}", bits_per_s / u64::from(self.streams));
         }
         if let Some((client, server)) = self.cores {
             line += &format!(" -A {client},{server}");

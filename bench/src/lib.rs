@@ -10,6 +10,10 @@
 //! calls these programs directly, never a shell, and no crate of the product depends on it.
 #![forbid(unsafe_code)]
 
+pub mod bench;
+pub mod configured;
+pub mod configured_lab;
+pub mod counted;
 pub mod device_config;
 mod error;
 pub mod gateway_lab;
@@ -22,6 +26,7 @@ pub mod programs;
 mod topology;
 mod traceroute;
 pub mod transfer;
+pub mod tunnel;
 pub mod vm;
 pub mod wait;
 

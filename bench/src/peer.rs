@@ -47,6 +47,7 @@ pub struct Peer {
     namespace: Namespace,
     interface: String,
     conf: PathBuf,
+    environment: Vec<(&'static str, String)>,
     process: Option<Process>,
 }
 
@@ -135,12 +136,24 @@ impl Peer {
         label: &str,
         implementation: Implementation,
     ) -> Result<Self> {
+        Self::start_with(topology, namespace, label, implementation, &[])
+    }
+
+    /// As [`Peer::start`], with variables of the environment that only this program gets.
+    pub fn start_with(
+        topology: &Topology,
+        namespace: &Namespace,
+        label: &str,
+        implementation: Implementation,
+        environment: &[(&'static str, String)],
+    ) -> Result<Self> {
         let interface = topology.interface(label);
         let mut peer = Self {
             implementation,
             namespace: namespace.clone(),
             conf: topology.folder().join(format!("{interface}.conf")),
             interface,
+            environment: environment.to_vec(),
             process: None,
         };
         peer.launch(topology)?;
@@ -258,6 +271,7 @@ impl Peer {
         let Some(mut command) = self.implementation.command(&self.interface)? else {
             return self.ip(&format!("link add {} type wireguard", self.interface));
         };
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         // Whatever a killed predecessor left would pass for readiness.
         self.remove_socket();
         let mut process = topology.start(&self.namespace, self.implementation.name(), &mut command)?;
@@ -320,7 +334,8 @@ impl Peer {
             .is_ok()
     }
 
-    fn socket(&self) -> PathBuf {
+    /// The socket by which it is configured.
+    pub fn socket(&self) -> PathBuf {
         PathBuf::from(SOCKET_FOLDER).join(format!("{}.sock", self.interface))
     }
 

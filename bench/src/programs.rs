@@ -58,7 +58,8 @@ pub fn root() -> &'static Path {
         .expect("this crate lies one folder below the top")
 }
 
-fn target_folder() -> PathBuf {
+/// Where cargo puts what it builds.
+pub fn target_folder() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
