@@ -185,6 +185,8 @@ pub struct Gateway {
     ceiling: Arc<AtomicU64>,
     cookie_secret: CookieSecret,
     random: ChaCha20Rng,
+    /// The order in which the shards were polled last.
+    order: Vec<usize>,
     running: usize,
     turn: usize,
 }
@@ -243,6 +245,7 @@ impl Gateway {
             own_jobs: bounded(OWN_JOBS),
             event_channel: bounded(EVENTS),
             running: setup.shards,
+            order: (0..setup.shards_max).collect(),
             setup,
             parked,
             handles,
@@ -358,23 +361,28 @@ impl Gateway {
         }
     }
 
-    /// Polls every shard once, in an order by chance, and lets the worker do some jobs. Says whether anybody did
+    /// Polls shards once, in an order by chance and not all of them every time, and lets the worker do some jobs. Says whether anybody did
     /// anything.
     pub fn round(&mut self, now_ns: u64) -> bool {
         for number in 0..self.running {
             self.start(number, now_ns);
         }
         let now = self.now(now_ns);
-        let count = self.shards.len();
-        let first = self.random.next_u32() as usize % count;
         let mut worked = false;
-        for step in 0..count {
-            let number = (first + step) % count;
-            if let Some(shard) = &mut self.shards[number] {
-                let before = allocator::allocations();
-                worked |= shard.poll(now);
-                self.allocations += allocator::allocations() - before;
+        for step in 0..self.order.len() {
+            let other = step + self.random.next_u32() as usize % (self.order.len() - step);
+            self.order.swap(step, other);
+            let Some(shard) = &mut self.shards[self.order[step]] else {
+                continue;
+            };
+            // A core that is late.
+            if self.running > 1 && self.random.next_u32().is_multiple_of(4) {
+                worked = true;
+                continue;
             }
+            let before = allocator::allocations();
+            worked |= shard.poll(now);
+            self.allocations += allocator::allocations() - before;
         }
         let most = 1 + self.random.next_u32() as usize % 64;
         worked |= self.work(now, most);
