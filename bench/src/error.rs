@@ -1,10 +1,11 @@
 //! What can go wrong in the laboratory.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
 /// Why a step of a topology, a peer or a measurement failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum LabError {
     /// The caller is not root.
     #[error("network namespaces need root; run this as root, as `make test` does")]
@@ -63,6 +64,13 @@ pub enum LabError {
         /// Bytes received.
         received: u64,
     },
+}
+
+/// The words of `Display`: a test that unwraps an error shows this form, and people read it.
+impl fmt::Debug for LabError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl LabError {
