@@ -75,7 +75,7 @@ vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
 bench: test-deps build peers ## Weir measured beside the peers (BENCH="tcp udp", ROUNDS=3, CORES=0,1: bench/README.md)
 	@cargo build --quiet --release -p weir-bench --bin bench
 	@$(SUDO) env BENCH="$(BENCH)" ROUNDS="$(ROUNDS)" WINDOW_S="$(WINDOW_S)" CORES="$(CORES)" \
-		IMPLEMENTATIONS="$(IMPLEMENTATIONS)" $(TARGET)/release/bench
+		IMPLEMENTATIONS="$(IMPLEMENTATIONS)" BORINGTUN_THREADS="$(BORINGTUN_THREADS)" $(TARGET)/release/bench
 
 # Before any test does so as root: what is downloaded belongs to the caller.
 kernels: test-deps

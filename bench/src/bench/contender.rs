@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use super::Settings;
 use crate::{Implementation, LabError, Namespace, Peer, Result, Topology, programs};
 
 /// What traffic goes through.
@@ -23,12 +24,14 @@ impl Contender {
     }
 }
 
-/// Starts an implementation with its best settings for this many cores. It is held to those of the calling thread.
+/// Starts an implementation with its best settings for the cores of the calling thread, `cores` in number, to which it
+/// is held.
 pub(super) fn start(
     topology: &Topology,
     namespace: &Namespace,
     label: &str,
     implementation: Implementation,
+    settings: &Settings,
     cores: usize,
 ) -> Result<Peer> {
     Peer::start_with(
@@ -36,7 +39,7 @@ pub(super) fn start(
         namespace,
         label,
         implementation,
-        &environment(implementation, cores),
+        &environment(implementation, settings, cores),
     )
 }
 
@@ -49,10 +52,19 @@ pub(super) fn pid(peer: &mut Peer) -> u32 {
 
 /// The variables that make an implementation as fast as it can be. Those that count the cores they are held to
 /// themselves (Weir one shard each, Go's and tokio's schedulers one thread each) need none.
-fn environment(implementation: Implementation, cores: usize) -> Vec<(&'static str, String)> {
+fn environment(
+    implementation: Implementation,
+    settings: &Settings,
+    cores: usize,
+) -> Vec<(&'static str, String)> {
     match implementation {
         // Its default is four threads on any machine.
-        Implementation::Boringtun => vec![("WG_THREADS", cores.to_string())],
+        Implementation::Boringtun => {
+            let threads = settings
+                .boringtun_threads
+                .map_or(cores, |threads| threads as usize);
+            vec![("WG_THREADS", threads.to_string())]
+        }
         // It logs each handshake unless told otherwise.
         Implementation::Gotatun => vec![("WG_LOG_LEVEL", "error".into())],
         Implementation::Weir | Implementation::WireguardGo | Implementation::Kernel => Vec::new(),
@@ -60,8 +72,8 @@ fn environment(implementation: Implementation, cores: usize) -> Vec<(&'static st
 }
 
 /// The command line by which it is measured, for the report.
-pub(super) fn described(implementation: Implementation, cores: usize) -> String {
-    let variables = environment(implementation, cores)
+pub(super) fn described(implementation: Implementation, settings: &Settings) -> String {
+    let variables = environment(implementation, settings, settings.cores.len())
         .into_iter()
         .map(|(name, value)| format!("{name}={value} "))
         .collect::<String>();

@@ -75,7 +75,7 @@ pub(super) fn take(
             remedy: "this measure holds process and sender to one each",
         });
     };
-    let gateway = Gateway::new(stage, implementation, process)?;
+    let gateway = Gateway::new(stage, settings, implementation, process)?;
     let mut samples = Vec::new();
     for (bytes, sealed, offered) in SIZES {
         let rates = gateway.flood(bytes, sender, settings.duration())?;
@@ -91,7 +91,7 @@ struct Rates {
 }
 
 impl Gateway {
-    fn new(stage: &Stage, implementation: Implementation, core: usize) -> Result<Self> {
+    fn new(stage: &Stage, settings: &Settings, implementation: Implementation, core: usize) -> Result<Self> {
         let topology = stage.topology()?;
         let lan = quiet_namespace(&topology, "lan")?;
         let between = quiet_namespace(&topology, "gateway")?;
@@ -100,7 +100,7 @@ impl Gateway {
 
         // Programs inherit the cores of the thread that starts them.
         cores::hold(&[core])?;
-        let peer = contender::start(&topology, &between, "t", implementation, 1)?;
+        let peer = contender::start(&topology, &between, "t", implementation, settings, 1)?;
         let key = KeyPair::seeded(1);
         peer.configure(&DeviceConfig {
             key: key.clone(),

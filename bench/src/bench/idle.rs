@@ -31,7 +31,14 @@ pub(super) fn take(
 ) -> Result<Vec<Sample>> {
     let topology = stage.topology()?;
     let namespace = quiet_namespace(&topology, "idle")?;
-    let mut peer = contender::start(&topology, &namespace, "t", implementation, settings.cores.len())?;
+    let mut peer = contender::start(
+        &topology,
+        &namespace,
+        "t",
+        implementation,
+        settings,
+        settings.cores.len(),
+    )?;
     uapi::set_device(&peer, &KeyPair::seeded(1))?;
     uapi::add_peers(&peer, 0..PEERS, PEERS, uapi::silent_key)?;
     peer.address("10.0.0.1/8")?;

@@ -60,7 +60,14 @@ pub(super) fn take_million(
 ) -> Result<Vec<Sample>> {
     let topology = stage.topology()?;
     let namespace = quiet_namespace(&topology, "memory")?;
-    let mut peer = contender::start(&topology, &namespace, "t", implementation, settings.cores.len())?;
+    let mut peer = contender::start(
+        &topology,
+        &namespace,
+        "t",
+        implementation,
+        settings,
+        settings.cores.len(),
+    )?;
     uapi::set_device(&peer, &KeyPair::seeded(1))?;
     let start = Instant::now();
     uapi::add_peers(&peer, 0..MILLION, BULK, uapi::silent_key)?;
@@ -74,7 +81,14 @@ pub(super) fn take_million(
 fn registered(stage: &Stage, settings: &Settings, implementation: Implementation) -> Result<Vec<Sample>> {
     let topology = stage.topology()?;
     let namespace = quiet_namespace(&topology, "memory")?;
-    let mut peer = contender::start(&topology, &namespace, "t", implementation, settings.cores.len())?;
+    let mut peer = contender::start(
+        &topology,
+        &namespace,
+        "t",
+        implementation,
+        settings,
+        settings.cores.len(),
+    )?;
     uapi::set_device(&peer, &KeyPair::seeded(1))?;
     let none = settled(&mut peer)?;
     uapi::add_peers(&peer, 0..FEW, PER_OPERATION, uapi::silent_key)?;
@@ -96,7 +110,14 @@ fn live(stage: &Stage, settings: &Settings, implementation: Implementation) -> R
     let topology = stage.topology()?;
     let (near, far) = veth_pair(&topology)?;
     let key = KeyPair::seeded(1);
-    let mut peer = contender::start(&topology, &near, "t", implementation, settings.cores.len())?;
+    let mut peer = contender::start(
+        &topology,
+        &near,
+        "t",
+        implementation,
+        settings,
+        settings.cores.len(),
+    )?;
     uapi::set_device(&peer, &key)?;
     uapi::add_peers(&peer, 0..SESSIONS, PER_OPERATION, sessions::public_key)?;
     peer.up(TUNNEL_MTU)?;

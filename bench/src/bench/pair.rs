@@ -86,7 +86,14 @@ impl Side {
     ) -> Result<Self> {
         // Sockets are named after interfaces, in one folder for all namespaces.
         let label = format!("t{number}");
-        let peer = contender::start(topology, &namespace, &label, implementation, settings.cores.len())?;
+        let peer = contender::start(
+            topology,
+            &namespace,
+            &label,
+            implementation,
+            settings,
+            settings.cores.len(),
+        )?;
         let other = 3 - number;
         let allowed = format!("10.9.0.{other}/32");
         peer.configure(&DeviceConfig {

@@ -174,18 +174,24 @@ impl Report {
             .iter()
             .map(|measure| measure.name())
             .collect::<Vec<_>>();
+        let implementations = settings
+            .implementations
+            .iter()
+            .map(|known| known.name())
+            .collect::<Vec<_>>();
         line(
             text,
             &format!(
-                "- command: `make bench BENCH=\"{}\" ROUNDS={} WINDOW_S={} CORES={cores}`",
+                "- command: `make bench BENCH=\"{}\" ROUNDS={} WINDOW_S={} CORES={cores} IMPLEMENTATIONS=\"{}\"`",
                 measures.join(" "),
                 settings.rounds,
-                settings.seconds
+                settings.seconds,
+                implementations.join(" ")
             ),
         );
         for (contender, version) in &self.contenders {
             if let Contender::Tunnel(implementation) = contender {
-                let command = contender::described(*implementation, settings.cores.len());
+                let command = contender::described(*implementation, settings);
                 line(text, &format!("- {}: {version}, `{command}`", contender.name()));
             }
         }
@@ -306,6 +312,7 @@ mod tests {
                 rounds: 3,
                 seconds: 2,
                 cores: vec![0, 1],
+                boringtun_threads: None,
                 implementations: vec![Implementation::Weir],
             },
             contenders: vec![(WEIR, "1.0".into()), (Contender::Veth, String::new())],

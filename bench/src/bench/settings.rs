@@ -19,6 +19,9 @@ const SECONDS: u32 = 2;
 /// How long one stream or window may be measured at most.
 const SECONDS_MAX: u32 = 60;
 
+/// Threads that boringtun may be given at most.
+const BORINGTUN_THREADS_MAX: u32 = 64;
+
 /// Cores unless said otherwise: what both ends, sender and receiver share.
 const CORES: usize = 2;
 
@@ -41,14 +44,16 @@ pub struct Settings {
     pub seconds: u32,
     /// The cores of everything that runs.
     pub cores: Vec<usize>,
+    /// Threads of boringtun; as many as it is held to cores unless said otherwise.
+    pub boringtun_threads: Option<u32>,
     /// Who is measured.
     pub implementations: Vec<Implementation>,
 }
 
 impl Settings {
-    /// Reads BENCH (names of measures), ROUNDS, WINDOW_S, CORES (`0,1` or `all`) and IMPLEMENTATIONS (names). Those that
-    /// are empty or missing mean: everything, three rounds, two seconds, the first two cores, and all. An error names
-    /// the variable, its value and what was expected.
+    /// Reads BENCH (names of measures), ROUNDS, WINDOW_S, CORES (`0,1` or `all`), IMPLEMENTATIONS (names) and
+    /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds, two seconds, the first two
+    /// cores, all, and a thread for each core. An error names the variable, its value and what was expected.
     pub fn read() -> Result<Self, String> {
         let allowed = cores::allowed().map_err(|error| error.to_string())?;
         Self::parse(&std::env::vars().collect(), &allowed)
@@ -84,6 +89,10 @@ impl Settings {
             measures: or_all(measures, &Measure::ALL),
             rounds: number("ROUNDS", &words("ROUNDS"), ROUNDS, ROUNDS_MAX)?,
             seconds: number("WINDOW_S", &words("WINDOW_S"), SECONDS, SECONDS_MAX)?,
+            boringtun_threads: match words("BORINGTUN_THREADS").as_slice() {
+                [] => None,
+                words => Some(number("BORINGTUN_THREADS", words, 0, BORINGTUN_THREADS_MAX)?),
+            },
             cores: chosen_cores(&words("CORES"), allowed)?,
             implementations: or_all(implementations, &IMPLEMENTATIONS),
         })
@@ -147,6 +156,7 @@ mod tests {
         assert_eq!(settings.measures, Measure::ALL);
         assert_eq!((settings.rounds, settings.seconds), (ROUNDS, SECONDS));
         assert_eq!(settings.cores, [0, 1]);
+        assert_eq!(settings.boringtun_threads, None);
         assert_eq!(settings.implementations, IMPLEMENTATIONS);
     }
 
@@ -156,11 +166,13 @@ mod tests {
             ("BENCH", "tcp udp"),
             ("ROUNDS", "5"),
             ("CORES", "2,5"),
+            ("BORINGTUN_THREADS", "4"),
             ("IMPLEMENTATIONS", "weir gotatun"),
         ];
         let settings = settings(&variables).unwrap();
         assert_eq!(settings.measures, [Measure::Tcp, Measure::Udp]);
         assert_eq!((settings.rounds, settings.cores), (5, vec![2, 5]));
+        assert_eq!(settings.boringtun_threads, Some(4));
         assert_eq!(
             settings.implementations,
             [Implementation::Weir, Implementation::Gotatun]
@@ -174,6 +186,7 @@ mod tests {
             ("ROUNDS", "0", "1 to 50"),
             ("ROUNDS", "3 4", "1 to 50"),
             ("WINDOW_S", "long", "1 to 60"),
+            ("BORINGTUN_THREADS", "0", "1 to 64"),
             ("CORES", "0,3", "0,1,2,5"),
             ("BENCH", "sctp", "tcp"),
             ("IMPLEMENTATIONS", "openvpn", "weir"),
