@@ -8,6 +8,7 @@ mod common;
 
 use common::{isolated, network_of_this_thread, output, run, text};
 use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::socket::{getsockopt, sockopt::TcpMaxSeg};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -273,14 +274,45 @@ fn forwarding_lasts_as_long_as_a_gateway() {
 fn a_killed_gateway_is_cleaned_up_after() {
     isolated(|| {
         set(FOUR, "1");
-        fs::create_dir_all("/run/weir/forwarding").expect("an own /run");
-        common::file("weir/forwarding/switched.net:ipv4:ip_forward", "0 1");
-        common::file("weir/forwarding/switched.net:ipv6:conf:gone0:accept_ra", "1 2");
-        common::file("weir/forwarding/holder.weirdead", "");
+        let notes = Forwarding::directory().expect("a namespace has a cookie");
+        fs::create_dir_all(&notes).expect("an own /run");
+        for (name, text) in [
+            ("switched.net:ipv4:ip_forward", "0 1"),
+            ("switched.net:ipv6:conf:gone0:accept_ra", "1 2"),
+            ("holder.weirdead", ""),
+        ] {
+            fs::write(notes.join(name), text).expect(name);
+        }
         drop(Forwarding::switch_on("weir0", true, false).expect("forwarding"));
         assert_eq!(sysctl(FOUR), "0");
         let left = fs::read_dir("/run/weir/forwarding").expect("it is there");
         assert_eq!(left.count(), 0);
+    });
+}
+
+// Catches gateways of two network namespaces that share /run, where the one that stops leaves its host forwarding
+// because the other still runs, or sets back what the other needs.
+#[test]
+fn each_network_namespace_is_set_back_for_itself() {
+    isolated(|| {
+        let (stop, stopped) = channel::<()>();
+        let (ready, other_runs) = channel();
+        let other = thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("these tests need root");
+            set(FOUR, "0");
+            let forwarding = Forwarding::switch_on("weir1", true, false).expect("forwarding");
+            ready.send(()).expect("listens");
+            let _ = stopped.recv();
+            let during = sysctl(FOUR);
+            drop(forwarding);
+            (during, sysctl(FOUR))
+        });
+        other_runs.recv().expect("the other gateway started");
+        set(FOUR, "0");
+        drop(Forwarding::switch_on("weir0", true, false).expect("forwarding"));
+        assert_eq!(sysctl(FOUR), "0");
+        drop(stop);
+        assert_eq!(other.join().expect("the other gateway"), ("1".into(), "0".into()));
     });
 }
 

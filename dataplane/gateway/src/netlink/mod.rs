@@ -14,6 +14,7 @@ mod socket;
 
 pub use link::Link;
 pub use monitor::{Event, Monitor};
+pub use namespace::cookie as namespace_cookie;
 pub use path::Path;
 pub use route::{DeviceRoutes, PROTOCOL, Routed};
 pub use socket::Netlink;

@@ -1,5 +1,8 @@
 //! Network namespaces: where a TUN device is now, and sockets opened there.
-#![allow(unsafe_code, reason = "the ioctls of tun(4) have no safe form")]
+#![allow(
+    unsafe_code,
+    reason = "the ioctls of tun(4) and SO_NETNS_COOKIE have no safe form"
+)]
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
@@ -7,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
 use std::thread;
 
 mod ioctl {
@@ -47,6 +51,26 @@ pub(super) fn elsewhere(tun: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     );
     let same = (there.dev(), there.ino()) == (here.dev(), here.ino());
     Ok((!same).then(|| namespace.into()))
+}
+
+/// A number that the calling thread's network namespace has, and no other one before the next boot; inode numbers, in
+/// contrast, are given out again.
+pub fn cookie() -> io::Result<u64> {
+    let socket = UnixDatagram::unbound()?;
+    let mut cookie = 0u64;
+    let mut length = size_of_val(&cookie) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `cookie`, which outlives the call.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(answer)?;
+    Ok(cookie)
 }
 
 /// Runs something short inside a network namespace, in a thread of its own, since a thread is in one namespace.

@@ -1,10 +1,11 @@
 //! The kernel's forwarding, switched on while a gateway needs it and then set back to what it was.
 //!
 //! What was switched is written down in `/run/weir/forwarding` before it is switched, so that the next start and stop
-//! sets back what a killed process could not; and each gateway of this host holds a lock there, so that the last one
-//! to go sets back what the first one switched.
+//! sets back what a killed process could not; and each gateway of a network namespace holds a lock there, so that the
+//! last one to go sets back what the first one switched. Namespaces may share `/run`, but forwarding is each one's own:
+//! it has a directory of its own, named after its cookie.
 
-use crate::netlink::Netlink;
+use crate::netlink::{self, Netlink};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -51,13 +52,10 @@ impl Forwarding {
     /// A host that forwards IPv6 ignores router advertisements (`accept_ra` of 1); interfaces that have routes by them
     /// are switched to 2, lest the host lose its own way out.
     pub fn switch_on(interface: &str, ipv4: bool, ipv6: bool) -> Result<Self, ForwardingError> {
-        let directory = PathBuf::from(DIRECTORY);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(at(&directory))?;
-        let lock = lock_directory(&directory)?;
+        let directory = Self::directory()?;
+        make(Path::new(DIRECTORY))?;
+        let lock = lock_all()?;
+        make(&directory)?;
         let path = directory.join(format!("{HOLDER}{interface}"));
         let file = File::create(&path).map_err(at(&path))?;
         let holder = Flock::lock(file, FlockArg::LockExclusiveNonblock)
@@ -86,6 +84,13 @@ impl Forwarding {
         Ok(())
     }
 
+    /// Where notes and locks of the calling thread's network namespace are.
+    pub fn directory() -> Result<PathBuf, ForwardingError> {
+        let all = Path::new(DIRECTORY);
+        let cookie = netlink::namespace_cookie().map_err(at(all))?;
+        Ok(all.join(cookie.to_string()))
+    }
+
     /// What this gateway switched, as the names of sysctls.
     pub fn switched(&self) -> &[String] {
         &self.switched
@@ -105,7 +110,7 @@ impl Forwarding {
     }
 
     fn release(&mut self) -> Result<(), ForwardingError> {
-        let _lock = lock_directory(&self.directory)?;
+        let _lock = lock_all()?;
         if let Some((path, holder)) = self.holder.take() {
             fs::remove_file(&path).map_err(at(&path))?;
             drop(holder);
@@ -132,7 +137,7 @@ impl Forwarding {
             }
             fs::remove_file(&path).map_err(at(&path))?;
         }
-        Ok(())
+        fs::remove_dir(&self.directory).map_err(at(&self.directory))
     }
 }
 
@@ -144,7 +149,19 @@ impl Drop for Forwarding {
     }
 }
 
-fn lock_directory(directory: &Path) -> Result<Flock<File>, ForwardingError> {
+fn make(directory: &Path) -> Result<(), ForwardingError> {
+    let mut builder = DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .map_err(at(directory))
+}
+
+/// Held while notes and locks are read or changed; one for all network namespaces, so that their directories may be
+/// made and removed under it.
+fn lock_all() -> Result<Flock<File>, ForwardingError> {
+    let directory = Path::new(DIRECTORY);
     let file = File::open(directory).map_err(at(directory))?;
     Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| at(directory)(errno.into()))
 }
