@@ -193,6 +193,10 @@ impl Gateway {
         drop::<Sender<()>>(stop);
         // Neither thread panics; what they return is nothing.
         let _ = (keeping.join(), resuming.join());
+        // Others share the saver and outlive this, so it is not dropped before the process ends.
+        if let Some(Err(error)) = self.saver.as_ref().map(|saver| saver.flush()) {
+            tracing::error!("the state is not on disk: {error}");
+        }
         self.host.withdraw(&self.plane);
         Ok(())
     }
@@ -365,6 +369,7 @@ fn undo(current: &Config, plane: &DataPlane, host: &Host, error: String) -> Stri
 
 fn only_what_can_change(current: &Config, next: &Config) -> Result<(), String> {
     let (a, b) = (&current.dataplane, &next.dataplane);
+    let (limits, new_limits) = (&current.limits, &next.limits);
     let fixed = [
         ("interface.name", current.interface.name == next.interface.name),
         ("dataplane.steering", a.steering == b.steering),
@@ -375,6 +380,18 @@ fn only_what_can_change(current: &Config, next: &Config) -> Result<(), String> {
         (
             "dataplane.state_directory",
             a.state_directory == b.state_directory,
+        ),
+        (
+            "limits.handshakes_per_second",
+            limits.handshakes_per_second == new_limits.handshakes_per_second,
+        ),
+        (
+            "limits.handshakes_per_second_per_source",
+            limits.handshakes_per_second_per_source == new_limits.handshakes_per_second_per_source,
+        ),
+        (
+            "limits.handshake_queue",
+            limits.handshake_queue == new_limits.handshake_queue,
         ),
     ];
     match fixed.iter().find(|(_, same)| !same) {

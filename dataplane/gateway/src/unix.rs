@@ -29,13 +29,21 @@ pub enum BindError {
     #[error("{0} exists and is no socket; expected none, or a stale socket")]
     NotASocket(PathBuf),
     /// The system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", remedy(source))]
     System {
         /// What was touched.
         path: PathBuf,
         /// Its answer.
         source: io::Error,
     },
+}
+
+/// What would help against what the system said, if that is known.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; run this as root",
+        _ => "",
+    }
 }
 
 impl BindError {
