@@ -227,13 +227,24 @@ fn shards_come_and_go_under_traffic_without_loss() {
 // packets from the host arrive anywhere.
 #[test]
 fn many_peers_keep_their_sessions_while_shards_come_and_go() {
-    for seed in seeds(4) {
+    for seed in seeds(12) {
         let mut world = Clients::new(seed, 2, 60);
         world.sim.gateways[A].host_steering = HostSteering::Turns;
         world.connect_all();
         for (round, shards) in [4, 2, 3, 1, 4, 1, 3].into_iter().enumerate() {
             let now = world.sim.now_ns;
             world.sim.gateways[A].set_shards(shards, now);
+            // At the very moment of the change, before any shard has heard of it.
+            for client in (0..60).chain(0..60) {
+                let packet = world.packet_to(client);
+                world.sim.gateways[A].host_send(&packet);
+            }
+            world.sim.run_for(50 * MS);
+            for client in 0..60 {
+                let received = world.poll(client);
+                let data = received.iter().filter(|r| matches!(r, Received::Data(_)));
+                assert_eq!(data.count(), 2, "client {client} got {received:?}");
+            }
             for client in 0..60 {
                 world.echo(client);
             }
