@@ -267,11 +267,15 @@ impl DataPlane {
             }
         }
         // What the kernel may refuse comes first; the applier has agreed already.
-        if let Some(mark) = mark.filter(|&mark| mark != inner.applier.fwmark()) {
+        let before = inner.applier.fwmark();
+        if let Some(mark) = mark.filter(|&mark| mark != before) {
             inner.udp.set_fwmark(mark)?;
         }
-        if let Some(port) = port.filter(|&port| port != inner.applier.listen_port()) {
-            self.rebind(&mut inner, port)?;
+        if let Some(port) = port.filter(|&port| port != inner.applier.listen_port())
+            && let Err(error) = self.rebind(&mut inner, port)
+        {
+            inner.udp.set_fwmark(before)?;
+            return Err(error);
         }
         let revision = inner.applier.apply(set)?;
         self.wake_all();
