@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test bench peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test kernels
+.PHONY: help run lab build check test bench peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test kernels check-aarch64
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -24,6 +24,10 @@ RUN_PACKAGES := iproute2 nftables wireguard-tools
 # Network namespaces and peers; then the virtual machine.
 TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool procps \
 	qemu-system-x86 busybox-static cpio kmod xz-utils
+
+# A compiler and libraries for another architecture, and an emulator of its instructions.
+ARM64 := aarch64-unknown-linux-gnu
+ARM64_PACKAGES := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 # DEPS=no leaves installing packages to you, as on systems other than Debian.
 DEPS ?= yes
@@ -71,6 +75,19 @@ test: test-deps build peers kernels ## every test, with namespaces, peers and vi
 
 vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
 	bench/vm/selftest
+
+# Built in a folder of its own, because libbpf for this machine is built with other flags there.
+check-aarch64: build-deps ## the tests that need no privileges on an emulated aarch64; both binaries linked for it
+	$(call install_missing,$(ARM64_PACKAGES))
+	@rustc --print target-libdir --target $(ARM64) | xargs test -d || rustup target add $(ARM64)
+	@libraries=$$(bench/arm64/libraries) && \
+	export CARGO_TARGET_DIR=$(TARGET)/arm64 \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-L native=$$libraries/lib" \
+		LIBBPF_SYS_EXTRA_CFLAGS="-I$$libraries/include" && \
+	cargo test --target $(ARM64) $(addprefix -p weir-,$(filter-out testkit,$(PURE_CRATES))) && \
+	cargo build --target $(ARM64) -p weir-gateway -p weir-cli
 
 bench: test-deps build peers ## Weir measured beside the peers (BENCH="tcp udp", ROUNDS=3, CORES=0,1: bench/README.md)
 	@cargo build --quiet --release -p weir-bench --bin bench
