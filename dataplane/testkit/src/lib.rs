@@ -15,11 +15,13 @@ mod network;
 pub mod packets;
 mod port;
 mod seed;
+mod setup;
 mod simulation;
 
 pub use client::{Client, Received};
-pub use gateway::{Gateway, HostSteering, PeerSpec, Setup, WanSteering};
+pub use gateway::Gateway;
 pub use network::{Conditions, Datagram, Network};
 pub use port::{MemoryPort, Parcel, PortHandle};
 pub use seed::{Seed, seeds};
+pub use setup::{HostSteering, PeerSpec, Setup, WanSteering};
 pub use simulation::Simulation;

@@ -3,8 +3,9 @@
 
 use crate::allocator::live_bytes;
 use crate::client::{Client, Received};
-use crate::gateway::{Gateway, PeerSpec, Setup};
+use crate::gateway::Gateway;
 use crate::seed::Seed;
+use crate::setup::{PeerSpec, Setup};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Instant as WallInstant;
 use weir_abi::key::PublicKey;

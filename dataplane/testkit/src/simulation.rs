@@ -1,9 +1,10 @@
 //! Gateways, the network between them, and the time.
 
-use crate::gateway::{Gateway, Setup};
+use crate::gateway::Gateway;
 use crate::network::{Datagram, Network};
 use crate::port::Parcel;
 use crate::seed::Seed;
+use crate::setup::Setup;
 use rand_chacha::ChaCha20Rng;
 use std::net::SocketAddr;
 use std::time::Duration;
