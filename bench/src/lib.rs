@@ -17,6 +17,7 @@ pub mod counted;
 pub mod device_config;
 mod error;
 pub mod gateway_lab;
+pub mod ipc;
 pub mod iperf;
 mod namespace;
 pub mod peer;

@@ -1,0 +1,78 @@
+//! What a running data plane is asked over its own socket (`/run/weir/IFNAME.sock`) beyond what the program `weir`
+//! offers: the whole status with its types, and another number of shards.
+
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use weir_abi::VERSION;
+use weir_abi::ipc::{DIRECTORY, Hello, Reply, Request};
+use weir_abi::status::Status;
+
+use crate::{LabError, Result};
+
+/// How long an answer may take; shards that end are given time for what is under way to them.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Asks the data plane of an interface.
+pub fn ask(interface: &str, request: &Request) -> Result<Reply> {
+    let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
+    let ask = || -> io::Result<Reply> {
+        let mut stream = UnixStream::connect(&path)?;
+        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+        send(&mut stream, &Hello { version: VERSION })?;
+        let hello: Hello = receive(&mut stream)?;
+        if hello.version != VERSION {
+            return Err(io::Error::other(format!(
+                "it speaks version {}, expected {VERSION}",
+                hello.version
+            )));
+        }
+        send(&mut stream, request)?;
+        receive(&mut stream)
+    };
+    ask().map_err(LabError::io(format!("ask {}", path.display())))
+}
+
+/// The whole status of the data plane of an interface.
+pub fn status(interface: &str) -> Result<Status> {
+    match ask(interface, &Request::Status { peers: true })? {
+        Reply::Status(status) => Ok(*status),
+        other => Err(unexpected("a status", &other)),
+    }
+}
+
+/// Has the data plane of an interface work with this many shards.
+pub fn set_shards(interface: &str, shards: u16) -> Result<()> {
+    match ask(interface, &Request::Shards(shards))? {
+        Reply::Done(_) => Ok(()),
+        other => Err(unexpected("an agreement", &other)),
+    }
+}
+
+fn unexpected(expected: &'static str, reply: &Reply) -> LabError {
+    LabError::Unreadable {
+        program: "weir-dataplane",
+        expected,
+        output: format!("{reply:?}"),
+    }
+}
+
+fn send(stream: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
+    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    stream.write_all(&[&length.to_le_bytes()[..], &body].concat())
+}
+
+fn receive<T: DeserializeOwned>(stream: &mut UnixStream) -> io::Result<T> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut body = Vec::new();
+    stream
+        .take(u32::from_le_bytes(length).into())
+        .read_to_end(&mut body)?;
+    postcard::from_bytes(&body).map_err(io::Error::other)
+}
