@@ -50,7 +50,7 @@ $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-r
 endef
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: run-deps build ## start a gateway on this host (ENDPOINT=address that clients use); Ctrl-C ends it
 	@$(SUDO) $(WEIR_RUN)
