@@ -45,7 +45,9 @@ pub enum TunError {
         name: String,
     },
     /// A device of the name exists.
-    #[error("a device named {name} exists already, expected none: another process has it, or it was made by hand")]
+    #[error(
+        "a device named {name} exists already, expected none: another process has it, or it was made by hand"
+    )]
     Exists {
         /// The device's name.
         name: String,
