@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test bench peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test kernels check-aarch64
+.PHONY: help run lab build check test bench fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test kernels check-aarch64
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -98,6 +98,9 @@ bench: test-deps build peers ## Weir measured beside the peers (BENCH="tcp udp",
 kernels: test-deps
 	@bench/vm/kernel 6.1 > /dev/null
 	@bench/vm/kernel 6.12 > /dev/null
+
+fuzz: build-deps ## fuzz every parser and state machine, RUNS=100000 times each
+	@bench/fuzz/run $(or $(RUNS),100000)
 
 peers: test-deps ## the WireGuard implementations that tests and benchmarks use, in target/peers/bin
 	@bench/peers/install

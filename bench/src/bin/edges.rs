@@ -76,6 +76,22 @@ const RULES: &[Rule] = &[
         ],
         &[],
     ),
+    // Fuzzing calls every parser of the product; nothing builds on it.
+    rule(
+        "weir-fuzz-targets",
+        &[
+            "weir-abi",
+            "weir-wire",
+            "weir-frame",
+            "weir-crypto",
+            "weir-noise",
+            "weir-config",
+            "weir-engine",
+            "weir-gateway",
+            "weir-testkit",
+        ],
+        &[],
+    ),
     // The laboratory measures whole programs and single stages; nothing of the product builds on it.
     rule(
         "weir-bench",
