@@ -12,10 +12,11 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use ground::{Ground, LIMIT, PORT, peer, program};
 use nix::sys::signal::Signal;
-use weir_bench::programs;
+use weir_bench::{programs, wait};
 
 /// Catches a mistake in the file that is not seen, not named, or seen only after something was set up.
 #[test]
@@ -139,13 +140,18 @@ fn files_that_cannot_be_read_are_named() {
     ground.refuses_by("no text", &mut program(), &[&named, "UTF-8"]);
 }
 
+/// How long a port may stay taken that nobody wants any more.
+const FREE_LIMIT: Duration = Duration::from_secs(10);
+
 /// Catches a port or a name taken from whoever has it, or shared with it.
 #[test]
 fn what_others_have_is_theirs() {
     let ground = Ground::new();
     let toml = ground.toml();
     for address in ["0.0.0.0", "::"] {
-        let _taken = ground.host.enter(|| UdpSocket::bind((address, PORT))).unwrap();
+        // A program that another test is starting holds the last socket for a moment, between its fork and its exec.
+        let bind = || ground.host.enter(|| UdpSocket::bind((address, PORT))).ok();
+        let _taken = wait::until("the port to be free", FREE_LIMIT, bind).unwrap();
         let port = format!("UDP port {PORT} is in use by another process");
         ground.refuses(&format!("the port taken on {address}"), &toml, &[&port]);
     }
