@@ -1,6 +1,6 @@
 //! What is wrong with a file: every problem names its place, the value and what was expected, and shows no secret.
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 use weir_abi::endpoint::EndpointError;
 use weir_abi::key::{KeyError, PublicKey};
 use weir_abi::prefix::{Prefix, PrefixError};
@@ -136,12 +136,28 @@ pub struct Problems(pub Vec<Problem>);
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: ", self.file, self.line)?;
+        let mut line = OneLine(f);
         for part in [&self.section, &self.field] {
             if !part.is_empty() {
-                write!(f, "{part}: ")?;
+                write!(line, "{part}: ")?;
             }
         }
-        write!(f, "{}", self.wrong)
+        write!(line, "{}", self.wrong)
+    }
+}
+
+/// Escapes control characters: a problem stays one line, and a file from elsewhere tells a terminal nothing.
+struct OneLine<'f, 'g>(&'f mut fmt::Formatter<'g>);
+
+impl fmt::Write for OneLine<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(self.0, "{}", character.escape_default())
+            } else {
+                self.0.write_char(character)
+            }
+        })
     }
 }
 

@@ -141,3 +141,25 @@ fn a_client_s_configuration_mirrors_the_gateway() {
             .contains("AllowedIPs = 10.77.0.0/24\n")
     );
 }
+
+// Catches a file from elsewhere that speaks to the terminal, or to the reader as a problem of its own, through an error.
+#[test]
+fn problems_are_single_lines_of_printable_text() {
+    let conf =
+        "[Interface]\nAddress = \u{1b}[2Jx\u{7}/24\nEsc\u{1b}ape = 1\n[Peer]\n# Name = a\u{8}b\nMTU = 1\n";
+    let toml = "[interface]\nprivate_key = 1\nendpoint = \"\"\"a\nweir.toml:1: all is well\"\"\"\n";
+    let none = |_: &std::path::Path| Err(io::ErrorKind::NotFound.into());
+    let problems = [
+        Conf::parse(conf, "wg0.conf").expect_err("an address that is none"),
+        Config::parse(toml, "weir.toml", &none).expect_err("an endpoint that is none"),
+    ];
+    for problem in problems.iter().flat_map(|problems| &problems.0) {
+        let shown = problem.to_string();
+        assert!(!shown.contains(char::is_control), "{shown:?}");
+    }
+    assert!(
+        problems[0].to_string().contains("\\u{1b}[2Jx\\u{7}"),
+        "{}",
+        problems[0]
+    );
+}
