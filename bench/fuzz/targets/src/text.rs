@@ -21,11 +21,21 @@ pub(crate) fn read(input: &mut Input<'_>, pieces: &[&str]) -> String {
     text
 }
 
-/// The lines of `text` stand in `longer` too, in their order.
+/// The lines of `text` stand in `longer` too, in their order; where keys are dotted in any order and without regard to
+/// spaces, because lines of one table may be brought together and be written alike.
 pub(crate) fn survives(text: &str, longer: &str) -> bool {
-    let mut lines = longer.lines().map(str::trim_end);
-    text.lines()
-        .map(str::trim_end)
-        .filter(|line| !line.is_empty())
-        .all(|line| lines.any(|other| other == line))
+    fn lines(text: &str) -> impl Iterator<Item = &str> {
+        text.lines().map(str::trim_end).filter(|line| !line.is_empty())
+    }
+    let dotted = |line: &str| line.split('=').next().is_some_and(|key| key.contains('.'));
+    if !lines(text).any(dotted) {
+        let mut left = lines(longer);
+        return lines(text).all(|line| left.any(|other| other == line));
+    }
+    let without_spaces = |line: &str| line.replace([' ', '\t'], "");
+    let mut left: Vec<String> = lines(longer).map(without_spaces).collect();
+    lines(text).map(without_spaces).all(|line| {
+        let place = left.iter().position(|other| *other == line);
+        place.map(|place| left.swap_remove(place)).is_some()
+    })
 }
