@@ -66,9 +66,13 @@ fn links(shown: &str) -> String {
     told.collect::<Vec<_>>().join("\n")
 }
 
-/// What somebody set: the kernel gives link-local and multicast addresses to every device, in its own time.
+/// What somebody set: the kernel gives link-local, multicast and anycast addresses to devices, in its own time.
 fn own(shown: &str) -> String {
-    let of_the_kernel = |line: &&str| !["fe80:", "ff00::/8"].iter().any(|prefix| line.contains(prefix));
+    let of_the_kernel = |line: &&str| {
+        !["fe80:", "ff00::/8", "anycast "]
+            .iter()
+            .any(|prefix| line.contains(prefix))
+    };
     shown.lines().filter(of_the_kernel).collect::<Vec<_>>().join("\n")
 }
 

@@ -96,7 +96,7 @@ impl Handler for Front {
         match request {
             Request::Status { peers } => {
                 let uptime_s = self.started.elapsed().as_secs();
-                let status = status::status(&self.plane, peers, uptime_s, self.host.warnings());
+                let status = status::status(&self.plane, peers, uptime_s, self.host.warnings(&self.plane));
                 Reply::Status(Box::new(status))
             }
             Request::Reload => match (self.reload)() {

@@ -3,14 +3,14 @@
 use crate::backend::{Front, Reload};
 use crate::background::Environment;
 use crate::dataplane::{DataPlane, Options, cores};
+use crate::device_watch;
 use crate::host::{self, Host};
 use crate::keeper::{self, Keeper};
-use crate::netlink::{self, Monitor};
+use crate::netlink;
 use crate::state::{self, Saver, State};
 use crate::unix::{BindError, Bound};
 use crate::{ipc, uapi};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
 use std::fs;
@@ -149,7 +149,9 @@ fn finish(
     let uapi =
         uapi::Server::start(bound, Arc::clone(&front) as Arc<_>, gone).map_err(words("the socket for wg"))?;
     let ipc = ipc::Server::start(status, Arc::clone(&front) as Arc<_>).map_err(words("the status socket"))?;
-    watch_device(Arc::clone(&plane), endings.0.clone())?;
+    let removed = endings.0.clone();
+    let gone = move || drop(removed.try_send(Ending::Removed("the device was removed")));
+    device_watch::start(Arc::clone(&plane), Arc::clone(&host), gone).map_err(words("a thread"))?;
     watch_signals(endings.0.clone()).map_err(words("waiting for signals"))?;
     Ok(Gateway {
         plane,
@@ -175,6 +177,10 @@ impl Gateway {
     }
 
     /// Works until a signal or the device's end, then withdraws everything.
+    ///
+    /// # Errors
+    /// A configured gateway's device or socket was taken from it, so that a service manager starts it anew. To a
+    /// drop-in that is the order to end.
     pub fn run(mut self) -> Result<(), String> {
         let keeper = Keeper::new(Arc::clone(&self.plane), self.saver.clone(), &self.state);
         let (stop, stopped) = bounded(0);
@@ -188,7 +194,7 @@ impl Gateway {
             .name("weir-resume".into())
             .spawn(move || keeper::resume(&plane, &state))
             .map_err(words)?;
-        self.wait();
+        let ended = self.wait();
         self.sockets = None;
         drop::<Sender<()>>(stop);
         // Neither thread panics; what they return is nothing.
@@ -198,17 +204,27 @@ impl Gateway {
             tracing::error!("the state is not on disk: {error}");
         }
         self.host.withdraw(&self.plane);
-        Ok(())
+        ended
     }
 
-    fn wait(&self) {
+    fn wait(&self) -> Result<(), String> {
+        let configured = self.saver.is_some();
         loop {
             select! {
                 recv(self.endings.1) -> ending => match ending {
                     Ok(Ending::Signal(Signal::SIGHUP)) => self.reload(),
-                    Ok(Ending::Signal(signal)) => return tracing::info!("stopping: {signal}"),
-                    Ok(Ending::Removed(what)) => return tracing::info!("stopping: {what}"),
-                    Err(_) => return,
+                    Ok(Ending::Signal(signal)) => {
+                        tracing::info!("stopping: {signal}");
+                        return Ok(());
+                    }
+                    Ok(Ending::Removed(what)) if configured => {
+                        return Err(format!("interface {}: {what} by another process", self.plane.interface()));
+                    }
+                    Ok(Ending::Removed(what)) => {
+                        tracing::info!("stopping: {what}");
+                        return Ok(());
+                    }
+                    Err(_) => return Ok(()),
                 },
             }
         }
@@ -402,56 +418,11 @@ fn only_what_can_change(current: &Config, next: &Config) -> Result<(), String> {
     }
 }
 
-/// Follows the device's MTU and its end, wherever it is moved.
-fn watch_device(plane: Arc<DataPlane>, endings: Sender<Ending>) -> Result<(), String> {
-    let watch = move || {
-        loop {
-            let found = plane.with_tun(|tun| {
-                let monitor = Monitor::of_device(tun.as_fd())?;
-                let (_, link) = netlink::Netlink::of_device(tun.as_fd())?;
-                Ok::<_, netlink::Error>((monitor, link))
-            });
-            let (monitor, link) = match found {
-                Ok(found) => found,
-                // The driver's word that the device is no more.
-                Err(error) if error.errno() == Some(Errno::EBADFD) => {
-                    return drop(endings.try_send(Ending::Removed("the device was removed")));
-                }
-                // It is on its way to another namespace.
-                Err(_) => {
-                    std::thread::sleep(MOVING);
-                    continue;
-                }
-            };
-            follow_mtu(&plane, link.mtu);
-            for event in monitor.events() {
-                match event {
-                    netlink::Event::Link(changed) if changed.index == link.index => {
-                        follow_mtu(&plane, changed.mtu)
-                    }
-                    netlink::Event::LinkGone(index) if index == link.index => break,
-                    netlink::Event::Lost => break,
-                    netlink::Event::Link(_)
-                    | netlink::Event::LinkGone(_)
-                    | netlink::Event::Addresses
-                    | netlink::Event::Routes => {}
-                }
-            }
-        }
-    };
-    let started = std::thread::Builder::new()
-        .name("weir-device".into())
-        .spawn(watch);
-    started
-        .map(drop)
-        .map_err(|error| format!("starting a thread: {error}"))
-}
-
-/// A device that moves to another namespace is in none for a moment.
-const MOVING: Duration = Duration::from_millis(20);
-
 /// How long a gateway that is ending is waited for by the next one of its name.
 const HANDING_ON: Duration = Duration::from_secs(2);
+
+/// Between two tries to take its place.
+const TAKING_PLACE_AGAIN: Duration = Duration::from_millis(20);
 
 /// Takes the place of a socket. A device that was just removed takes its process a moment to follow, and scripts make
 /// the next of that name at once.
@@ -460,17 +431,11 @@ fn bind(path: &Path) -> Result<Bound, String> {
     loop {
         match Bound::bind(path) {
             Ok(bound) => return Ok(bound),
-            Err(BindError::InUse(_)) if begun.elapsed() < HANDING_ON => std::thread::sleep(MOVING),
+            Err(BindError::InUse(_)) if begun.elapsed() < HANDING_ON => {
+                std::thread::sleep(TAKING_PLACE_AGAIN)
+            }
             Err(error) => return Err(error.to_string()),
         }
-    }
-}
-
-fn follow_mtu(plane: &DataPlane, mtu: u32) {
-    let mtu = u16::try_from(mtu).unwrap_or(u16::MAX);
-    if plane.tables().mtu != mtu {
-        tracing::info!("the tunnel's MTU is {mtu} now");
-        plane.set_mtu(mtu);
     }
 }
 

@@ -2,7 +2,7 @@
 //! MTU, routes to allowed IPs, forwarding and translation.
 
 use crate::dataplane::DataPlane;
-use crate::netlink::{DeviceRoutes, Error, Netlink};
+use crate::netlink::{DeviceRoutes, Error, Link, Netlink, Routed};
 use crate::nft::{Forwarding, Rules, Table, forward_drops};
 use core::net::IpAddr;
 use std::collections::BTreeSet;
@@ -61,6 +61,9 @@ pub struct Host {
     notes: Mutex<Vec<String>>,
 }
 
+/// [`DeviceRoutes::set`] or [`DeviceRoutes::restore`].
+type MakeRoutes = fn(&mut DeviceRoutes, &mut Netlink, &BTreeSet<Prefix>, &[Prefix]) -> Result<Routed, Error>;
+
 struct Set {
     wanted: Wanted,
     routes: Option<DeviceRoutes>,
@@ -84,9 +87,7 @@ impl Host {
     /// What the kernel refused, in words; what was set until then is withdrawn.
     pub fn set_up(config: &Config, mtu: u16, plane: &DataPlane) -> Result<Self, String> {
         let host = Self::untouched();
-        *host.notes.lock().unwrap_or_else(PoisonError::into_inner) =
-            config.warnings.iter().map(ToString::to_string).collect();
-        let done = host.change(Wanted::of(config), mtu, plane);
+        let done = host.update(config, mtu, plane);
         if let Err(error) = done {
             host.withdraw(plane);
             return Err(error);
@@ -94,8 +95,10 @@ impl Host {
         Ok(host)
     }
 
-    /// Makes the host what a configuration read anew asks for.
+    /// Makes the host what a configuration read anew asks for, and puts back what others took away.
     pub fn update(&self, config: &Config, mtu: u16, plane: &DataPlane) -> Result<(), String> {
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) =
+            config.warnings.iter().map(ToString::to_string).collect();
         self.change(Wanted::of(config), mtu, plane)
     }
 
@@ -103,15 +106,35 @@ impl Host {
     pub fn follow(&self, plane: &DataPlane) {
         let mut set = self.lock();
         let Some(set) = &mut *set else { return };
-        let Err(error) = set.follow(plane, &self.notes) else {
-            return;
-        };
-        tracing::warn!("routes to allowed IPs: {error}");
+        if let Err(error) = set.follow(plane, &self.notes, DeviceRoutes::set) {
+            tracing::warn!("routes to allowed IPs: {error}");
+        }
+    }
+
+    /// Puts back the addresses and routes that the device lost while it was set down.
+    pub fn restore(&self, plane: &DataPlane) {
+        let mut set = self.lock();
+        let Some(set) = &mut *set else { return };
+        let restored = device(plane).and_then(|(mut netlink, link)| {
+            netlink.change_addresses(link.index, &[], &set.wanted.addresses)?;
+            set.follow(plane, &self.notes, DeviceRoutes::restore)
+        });
+        match restored {
+            Ok(()) => tracing::info!("the device is up again, with its addresses and routes"),
+            Err(error) => tracing::warn!("the device is up again, but not what belongs to it: {error}"),
+        }
     }
 
     /// What an operator should know.
-    pub fn warnings(&self) -> Vec<String> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn warnings(&self, plane: &DataPlane) -> Vec<String> {
+        let mut warnings = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if device(plane).is_ok_and(|(_, link)| !link.up) {
+            let interface = plane.interface();
+            warnings.push(format!(
+                "interface {interface} is down, so no packet passes: ip link set {interface} up"
+            ));
+        }
+        warnings
     }
 
     /// Withdraws what was set. Addresses and routes go with the device; forwarding and translation are the host's.
@@ -119,7 +142,7 @@ impl Host {
         let Some(mut set) = self.lock().take() else { return };
         drop(set.forwarding.take());
         drop(set.table.take());
-        let withdrawn = device(plane).and_then(|(mut netlink, link)| {
+        let withdrawn = device(plane).and_then(|(mut netlink, Link { index: link, .. })| {
             if let Some(routes) = &mut set.routes {
                 routes.set(&mut netlink, &BTreeSet::new(), &[])?;
             }
@@ -134,7 +157,7 @@ impl Host {
         let mut set = self.lock();
         let before = set.as_ref().map(|set| set.wanted.clone()).unwrap_or_default();
         let words = |error: Error| error.to_string();
-        let (mut netlink, link) = device(plane).map_err(words)?;
+        let (mut netlink, Link { index: link, .. }) = device(plane).map_err(words)?;
         netlink.set_mtu(link, mtu.into()).map_err(words)?;
         netlink
             .change_addresses(link, &before.addresses, &wanted.addresses)
@@ -154,7 +177,9 @@ impl Host {
             *set = Some(next);
             return Err(error);
         }
-        let followed = next.follow(plane, &self.notes).map_err(words);
+        let followed = next
+            .follow(plane, &self.notes, DeviceRoutes::restore)
+            .map_err(words);
         *set = Some(next);
         followed
     }
@@ -200,14 +225,20 @@ impl Set {
         Ok(())
     }
 
-    fn follow(&mut self, plane: &DataPlane, notes: &Mutex<Vec<String>>) -> Result<(), Error> {
+    /// Makes the device's routes those of the allowed IPs, by what was made before or by what is there.
+    fn follow(
+        &mut self,
+        plane: &DataPlane,
+        notes: &Mutex<Vec<String>>,
+        make: MakeRoutes,
+    ) -> Result<(), Error> {
         if !self.wanted.routes && self.routes.is_none() {
             return Ok(());
         }
         let (mut netlink, link) = device(plane)?;
         let routes = match &mut self.routes {
             Some(routes) => routes,
-            none => none.insert(DeviceRoutes::find(&mut netlink, link)?),
+            none => none.insert(DeviceRoutes::find(&mut netlink, link.index)?),
         };
         let tables = plane.tables();
         let allowed: BTreeSet<Prefix> = if self.wanted.routes {
@@ -219,7 +250,7 @@ impl Set {
         } else {
             BTreeSet::new()
         };
-        let routed = routes.set(&mut netlink, &allowed, &self.wanted.networks())?;
+        let routed = make(routes, &mut netlink, &allowed, &self.wanted.networks())?;
         let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
         for note in routed.notes {
             if !notes.contains(&note) {
@@ -231,10 +262,9 @@ impl Set {
     }
 }
 
-/// The way to the kernel's tables where the device is now, and the device's number there.
-fn device(plane: &DataPlane) -> Result<(Netlink, u32), Error> {
-    let (netlink, link) = plane.with_tun(|tun| Netlink::of_device(tun.as_fd()))?;
-    Ok((netlink, link.index))
+/// The way to the kernel's tables where the device is now, and the device there.
+fn device(plane: &DataPlane) -> Result<(Netlink, Link), Error> {
+    plane.with_tun(|tun| Netlink::of_device(tun.as_fd()))
 }
 
 /// The tunnel's MTU in bytes where none is configured: the least of the paths to the configured endpoints, or of the
