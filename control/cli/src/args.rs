@@ -10,11 +10,19 @@ use weir_abi::prefix::Prefix;
 /// Where the configuration is looked for.
 pub const CONFIG: &str = "/etc/weir/weir.toml";
 
+/// What [`weir_config::is_interface_name`] accepts, in words.
+pub const INTERFACE_NAME: &str = "a device name of 1 to 15 characters without '/', ':', '%' and spaces";
+
+/// What scripts need to know, below the help of the program.
+const EXIT_STATUS: &str = "Exit status: 0 done; 1 refused or failed, and why on standard error (for doctor: something is bad); \
+    2 wrong usage; run ends with the data plane's own.";
+
 #[derive(Parser)]
 #[command(
     name = "weir",
     version,
-    about = "A WireGuard gateway: keys, peers, status, doctor"
+    about = "A WireGuard gateway: keys, peers, status, doctor",
+    after_help = EXIT_STATUS
 )]
 pub struct Args {
     /// Where the sockets of running data planes are.
@@ -59,7 +67,8 @@ pub enum Command {
     /// Start a gateway on this host in the foreground; writes a configuration, keys and a first client where there are
     /// none yet.
     Run(RunArgs),
-    /// Print completions for a shell.
+    /// Print completions for a shell, such as: weir completion bash > /etc/bash_completion.d/weir
+    #[command(verbatim_doc_comment)]
     Completion {
         /// The shell.
         shell: Shell,
@@ -86,7 +95,7 @@ pub enum PeerCommand {
 
 #[derive(ClapArgs)]
 pub struct StatusArgs {
-    /// The interface; may be left out where one runs.
+    /// The interface; without it, all that run.
     pub interface: Option<String>,
     /// As JSON.
     #[arg(long)]
@@ -117,7 +126,7 @@ pub struct ImportArgs {
 
 #[derive(ClapArgs)]
 pub struct AddArgs {
-    /// A name for the peer.
+    /// A name for the peer: 1 to 64 letters, digits, spaces and -_.@+, with a letter or digit at either end.
     pub name: String,
     /// What the peer may send from and is sent; without this the next free addresses.
     #[arg(long, value_name = "PREFIX,...", value_delimiter = ',')]
@@ -126,13 +135,13 @@ pub struct AddArgs {
     #[arg(long, value_name = "KEY")]
     pub public_key: Option<PublicKey>,
     /// Whether a preshared key is made.
-    #[arg(long, value_enum, default_value_t = Preshared::Generate)]
+    #[arg(long, value_name = "WHETHER", value_enum, default_value_t = Preshared::Generate)]
     pub preshared_key: Preshared,
     /// Where the gateway reaches the peer, for peers that do not call in.
     #[arg(long, value_name = "HOST:PORT")]
     pub endpoint: Option<Endpoint>,
     /// Seconds between keepalives that the gateway sends; 0 is off.
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub keepalive: Option<u16>,
     /// Where the client reaches the gateway, instead of endpoint in [interface].
     #[arg(long, value_name = "HOST[:PORT]")]
@@ -144,7 +153,7 @@ pub struct AddArgs {
     #[arg(long, value_name = "FILE")]
     pub conf: Option<PathBuf>,
     /// When to print a QR code of the client's configuration.
-    #[arg(long, value_enum, default_value_t = When::Auto)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub qr: When,
 }
 
@@ -174,16 +183,28 @@ pub struct RunArgs {
     /// The address that clients use; without this, on first use, that of the default route's interface.
     #[arg(long, value_name = "HOST[:PORT]")]
     pub endpoint: Option<String>,
-    /// The UDP port, on first use.
-    #[arg(long, default_value_t = weir_config::DEFAULT_PORT, value_parser = clap::value_parser!(u16).range(1..))]
-    pub port: u16,
-    /// The interface's name, on first use.
-    #[arg(long, value_name = "NAME", default_value = "weir0")]
-    pub interface: String,
+    /// The UDP port, on first use; 51820 unless given. Later, listen_port in [interface] says it.
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+    /// The interface's name, on first use; weir0 unless given. Later, name in [interface] says it.
+    #[arg(long, value_name = "NAME")]
+    pub interface: Option<String>,
     /// The data plane's program, instead of weir-dataplane beside this one or in PATH.
     #[arg(long, value_name = "FILE", hide = true)]
     pub dataplane: Option<PathBuf>,
     /// When to print a QR code of the client's configuration.
-    #[arg(long, value_enum, default_value_t = When::Auto)]
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::Auto)]
     pub qr: When,
+}
+
+impl RunArgs {
+    /// The UDP port of a gateway that has no configuration yet.
+    pub fn first_port(&self) -> u16 {
+        self.port.unwrap_or(weir_config::DEFAULT_PORT)
+    }
+
+    /// The interface of a gateway that has no configuration yet.
+    pub fn first_interface(&self) -> &str {
+        self.interface.as_deref().unwrap_or("weir0")
+    }
 }

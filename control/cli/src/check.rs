@@ -3,7 +3,7 @@
 use crate::error::Outcome;
 use crate::files::{self, Loaded};
 use crate::keys::print;
-use crate::term::complain;
+use crate::term::{self, complain};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -21,7 +21,7 @@ pub fn run(file: &Path) -> Outcome {
         .map(ToString::to_string)
         .collect();
     print(&format!(
-        "{}: ok: interface {}, port {}, addresses {}, {} peers, public key {}\n",
+        "{}: ok: interface {}, port {}, addresses {}, {}, public key {}\n",
         file.display(),
         config.interface.name,
         config.interface.listen_port,
@@ -30,7 +30,7 @@ pub fn run(file: &Path) -> Outcome {
         } else {
             addresses.join(" ")
         },
-        config.peers.len(),
+        term::peers(config.peers.len()),
         config.public_key(),
     ))?;
     Ok(ExitCode::SUCCESS)

@@ -43,7 +43,7 @@ pub fn read_text(path: &Path) -> Outcome<Zeroizing<String>> {
         File::open(path)?.take(FILE_MAX).read_to_string(&mut text)?;
         Ok(text)
     };
-    read().map_err(Failure::file(path, "cannot be read"))
+    read().map_err(|error| unreadable(path, error))
 }
 
 /// Reads a key file for [`Config::parse`].
@@ -62,7 +62,7 @@ pub fn parse(path: &Path, text: &str) -> Outcome<Config> {
 
 /// Reads and checks a configuration.
 pub fn load(path: &Path) -> Outcome<Loaded> {
-    let found = fs::canonicalize(path).map_err(Failure::file(path, "cannot be read"))?;
+    let found = resolve(path)?;
     let text = read_text(&found)?;
     let config = parse(path, &text)?;
     let metadata = fs::metadata(&found).map_err(Failure::file(path, "cannot be read"))?;
@@ -86,7 +86,7 @@ pub fn load_if_there(path: &Path) -> Option<Outcome<Loaded>> {
 /// Holds back every other `weir` that changes files beside `path`, for as long as the value lives. The folder itself is
 /// locked, so that no lock file is left behind.
 pub fn lock(path: &Path) -> Outcome<Flock<File>> {
-    let path = fs::canonicalize(path).map_err(Failure::file(path, "cannot be read"))?;
+    let path = resolve(path)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut file = File::open(folder).map_err(Failure::file(folder, "cannot be opened"))?;
     let deadline = Instant::now() + LOCK_WAIT;
@@ -153,6 +153,27 @@ pub fn create_private(path: &Path, text: &str) -> Outcome<()> {
 pub fn create_private_folder(path: &Path) -> Outcome<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(Failure::file(path, "cannot be created"))
+}
+
+/// Where a configuration really is.
+fn resolve(path: &Path) -> Outcome<PathBuf> {
+    fs::canonicalize(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::Said(format!(
+            "{}: cannot be read: {error}; name the configuration, or make one with `weir run` or `weir import`",
+            path.display()
+        )),
+        _ => unreadable(path, error),
+    })
+}
+
+fn unreadable(path: &Path, error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => Failure::Said(format!(
+            "{}: cannot be read: {error}; run this as root",
+            path.display()
+        )),
+        _ => Failure::file(path, "cannot be read")(error),
+    }
 }
 
 fn private() -> OpenOptions {

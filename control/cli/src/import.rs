@@ -19,13 +19,17 @@ pub fn run(options: &ImportArgs) -> Outcome {
     }
     if conf.interface.private_key.is_none() {
         complain(&format!(
-            "{shown}: no PrivateKey; put one into private.key beside the new configuration"
+            "{shown}: no PrivateKey; put one into private.key beside the new configuration, for example with: \
+             weir keygen --out private.key"
         ));
     }
     let stem = options.file.file_stem().unwrap_or_default().to_string_lossy();
     let name = if is_interface_name(&stem) {
         stem.as_ref()
     } else {
+        complain(&format!(
+            "{shown}: {stem:?} cannot name an interface, so name = \"weir0\" is written; change it there"
+        ));
         "weir0"
     };
     let failed = |error| Failure::Edit {

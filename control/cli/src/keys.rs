@@ -35,11 +35,13 @@ pub fn keygen(out: Option<&Path>) -> Outcome {
 
 /// Reads a private key and prints its public key.
 pub fn pubkey() -> Outcome {
-    let mut text = Zeroizing::new(String::with_capacity(4096));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     io::stdin()
         .take(4096)
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(Failure::Stdio)?;
+    // What is no UTF-8 is no key either.
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
     let key: PrivateKey = text
         .trim()
         .parse()

@@ -20,13 +20,17 @@ mod qr;
 mod run;
 mod status;
 mod term;
+mod usage;
 
 use args::{Args, Command, PeerCommand};
 use clap::{CommandFactory as _, Parser as _};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage::refuse(&error),
+    };
     let directory = args.run_directory.as_path();
     let outcome = match args.command {
         Command::Keygen { out } => keys::keygen(out.as_deref()),

@@ -94,6 +94,11 @@ impl Table {
     }
 }
 
+/// `1 peer`, `2 peers`.
+pub fn peers(count: usize) -> String {
+    format!("{count} {}", if count == 1 { "peer" } else { "peers" })
+}
+
 /// `1.5 GiB`, as `wg` counts.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];

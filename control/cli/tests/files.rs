@@ -18,9 +18,10 @@ fn a_good_file_is_summed_up() {
     let place = Place::new(&written());
     let output = check(&place);
     let line = good(&output);
-    let key = public_key(&key(9).parse::<PrivateKey>().unwrap()).to_string();
     assert!(
-        line.starts_with("weir.toml: ok: interface weirtest, port 51820") && line.contains(&key),
+        line.starts_with("weir.toml: ok: interface weirtest, port 51820")
+            && line.contains(" 1 peer,")
+            && line.contains(&own_public()),
         "{line}"
     );
     assert_eq!((line.lines().count(), err(&output).as_str()), (1, ""));
@@ -174,6 +175,75 @@ fn what_is_no_key_is_refused_unseen() {
     assert!(!err(&output).contains("hunter2"));
 }
 
+// Catches a key given where none belongs that ends up in the log of whatever ran the command.
+#[test]
+fn a_key_on_the_command_line_is_not_repeated() {
+    let place = Place::new(&written());
+    let key = key(9);
+    let cut = key.trim_end_matches('=');
+    let cases: [(&[&str], &str); 5] = [
+        (&["pubkey", &key], "unexpected argument"),
+        (&["keygen", &key], "Usage: weir keygen"),
+        (&["peer", "add", "x", "--preshared-key", &key], "generate, none"),
+        (
+            &["peer", "add", "x", "--public-key", cut],
+            "expected a key of 44 base64",
+        ),
+        (&[&format!("--{key}")], "unexpected argument"),
+    ];
+    for (args, part) in cases {
+        let output = place.weir(args);
+        let said = err(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(part) && said.contains("not shown"), "{said}");
+        assert!(!said.contains(&cut[..20]), "a secret is shown: {said}");
+    }
+    for (own, which) in [(key.clone(), "private"), (own_public(), "public")] {
+        let output = place.peer(&["add", "x", "--public-key", &own]);
+        let part =
+            format!("--public-key: the gateway's own {which} key; expected the public key of the peer");
+        refused(&output, &[&part]);
+        assert!(!err(&output).contains(&own), "{}", err(&output));
+    }
+    assert_eq!(place.text(), written());
+}
+
+fn own_public() -> String {
+    let private: PrivateKey = key(9).parse().expect("a key");
+    public_key(&private).to_string()
+}
+
+// Catches bytes that are no text taken for a failure of the terminal.
+#[test]
+fn bytes_are_no_key() {
+    let place = Place::new("");
+    fs::write(place.path("bytes"), [0xff; 40]).unwrap();
+    let input = fs::File::open(place.path("bytes")).unwrap();
+    let output = place.command(&["pubkey"]).stdin(input).output().unwrap();
+    refused(
+        &output,
+        &["standard input: private key: expected a key of 44 base64"],
+    );
+}
+
+// Catches a file that is missing, or another's, said without what to do.
+#[test]
+fn a_missing_configuration_is_said_with_its_remedy() {
+    let place = Place::new("");
+    let remedy = "make one with `weir run` or `weir import`";
+    refused(&place.weir(&["check", "none.toml"]), &["none.toml: ", remedy]);
+    for args in [&["add", "x"][..], &["remove", "x"], &["list"]] {
+        let output = place.weir(&[&["peer", "--config", "none.toml"], args].concat());
+        refused(&output, &["none.toml: cannot be read", remedy]);
+    }
+    let output = place.weir(&["doctor", "--config", "none.toml"]);
+    assert!(
+        out(&output).contains("weir import FILE.conf --out none.toml"),
+        "{}",
+        out(&output)
+    );
+}
+
 #[test]
 fn a_conf_is_imported() {
     let place = Place::new("");
@@ -197,6 +267,20 @@ fn a_conf_is_imported() {
         good(&place.weir(&["import", "wg7.conf"])),
         fs::read_to_string(place.path("new.toml")).unwrap()
     );
+
+    fs::write(
+        place.path("my office.conf"),
+        "[Interface]\nAddress = 10.0.0.1/24\n",
+    )
+    .unwrap();
+    let output = place.weir(&["import", "my office.conf"]);
+    assert!(good(&output).contains("name = \"weir0\""));
+    for part in [
+        "\"my office\" cannot name an interface",
+        "weir keygen --out private.key",
+    ] {
+        assert!(err(&output).contains(part), "{}", err(&output));
+    }
 
     fs::write(
         place.path("bad.conf"),

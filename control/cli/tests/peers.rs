@@ -116,6 +116,49 @@ fn options_are_heeded() {
     );
 }
 
+// Catches a client whose only private key went to an output that took nothing.
+#[test]
+fn a_client_that_cannot_be_shown_is_not_added() {
+    let place = Place::new(&written());
+    let gateway = FakeGateway::start(&place, "weirtest", weir_abi::VERSION, done);
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let file = place.path("phone.conf");
+    let mut command = place.command(&["peer", "--config", "weir.toml", "add", "phone", "--conf"]);
+    let output = command.arg(&file).stdout(full).output().unwrap();
+    refused(
+        &output,
+        &["No space left", "the peer is not added: weir.toml is as it was"],
+    );
+    assert!(!err(&output).contains("peer \"phone\""), "{}", err(&output));
+    assert_eq!(place.text(), written());
+    assert_eq!(gateway.reloads(), 2, "the gateway lets go of it too");
+    assert_eq!(place.files(), ["weir.toml", "weirtest.sock"]);
+}
+
+// Catches a prefix written twice, and a number below zero taken for an option.
+#[test]
+fn odd_options_are_understood() {
+    let place = Place::new(&written());
+    let prefixes = "10.77.0.9,fd77::9,10.77.0.9/32";
+    good(&place.peer(&["add", "site", "--allowed-ips", prefixes]));
+    assert!(
+        place.text().contains("[\"10.77.0.9/32\", \"fd77::9/128\"]"),
+        "{}",
+        place.text()
+    );
+    let output = place.peer(&["add", "x", "--keepalive", "-1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        err(&output).contains("-1 is not in 0..=65535"),
+        "{}",
+        err(&output)
+    );
+    let site = parse(&place).peer("site").unwrap().public_key.to_string();
+    let output = place.peer(&["remove", &site]);
+    good(&output);
+    assert!(err(&output).contains("peer \"site\" removed"), "{}", err(&output));
+}
+
 // Catches a change lost between two commands that run at the same time, and one address given twice.
 #[test]
 fn commands_at_the_same_time_lose_nothing() {

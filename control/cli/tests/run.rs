@@ -190,6 +190,12 @@ fn first_use_then_again() {
 
     let (again, _) = run_and_stop(&place, &[]);
     assert_eq!(again, printed, "the same identity and client at the second start");
+    let (_, said) = run_and_stop(&place, &["--port", "9"]);
+    let ignored = format!(
+        "--port 9: ignored, for etc/weir.toml is there and says listen_port = {}",
+        config.interface.listen_port
+    );
+    assert!(said.contains(&ignored) && !said.contains("--interface"), "{said}");
     let (moved, said) = run_and_stop(&place, &["--endpoint", "vpn.example.org:4500"]);
     assert_eq!(
         moved,

@@ -130,6 +130,10 @@ fn who_does_not_answer_is_named() {
         &place.weir(&["status", "weir9"]),
         &["no data plane runs interface weir9", "weir9.sock"],
     );
+    for odd in ["../x", "", "a b"] {
+        let part = format!("interface: {odd:?}; expected a device name of 1 to 15 characters");
+        refused(&place.weir(&["status", odd]), &[&part]);
+    }
     // A socket that a killed data plane left behind.
     drop(std::os::unix::net::UnixListener::bind(place.path("stale.sock")).unwrap());
     refused(

@@ -4,6 +4,7 @@ use super::Finding;
 use crate::check;
 use crate::error::{Failure, Outcome};
 use crate::files::Loaded;
+use crate::term;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -16,14 +17,14 @@ pub fn findings(path: &Path, loaded: Option<&Outcome<Loaded>>) -> Vec<Finding> {
             return vec![Finding::warn(
                 what,
                 "only the machine is judged",
-                "weir run, or weir import FILE.conf --out weir.toml",
+                format!("weir run --config {shown}, or weir import FILE.conf --out {shown}"),
             )];
         }
         Some(Err(failure)) => return broken(&shown.to_string(), failure),
         Some(Ok(loaded)) => loaded,
     };
-    let peers = loaded.config.peers.len();
-    let mut findings = vec![Finding::ok(format!("configuration: {shown}, {peers} peers"))];
+    let peers = term::peers(loaded.config.peers.len());
+    let mut findings = vec![Finding::ok(format!("configuration: {shown}, {peers}"))];
     for warning in check::warnings(loaded) {
         findings.push(Finding::warn(
             warning,
@@ -37,16 +38,15 @@ pub fn findings(path: &Path, loaded: Option<&Outcome<Loaded>>) -> Vec<Finding> {
 
 fn broken(path: &str, failure: &Failure) -> Vec<Finding> {
     let cost = "the gateway refuses to start, or keeps what it has";
-    let bad = |what: String| {
-        Finding::bad(
-            what,
-            cost,
-            format!("mend the file; verify it with: weir check {path}"),
-        )
-    };
+    let verify = format!("verify it with: weir check {path}");
     match failure {
-        Failure::Problems(problems) => problems.0.iter().map(|p| bad(p.to_string())).collect(),
-        other => vec![bad(other.to_string())],
+        Failure::Problems(problems) => problems
+            .0
+            .iter()
+            .map(|p| Finding::bad(p.to_string(), cost, format!("mend the file; {verify}")))
+            .collect(),
+        // Nothing is known of what it says.
+        other => vec![Finding::bad(other.to_string(), cost, verify)],
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use weir_abi::desired::{Origin, Peer};
 use weir_abi::key::{PresharedKey, PrivateKey};
+use weir_abi::prefix::Prefix;
 use weir_config::allocate::allocate;
 use weir_config::conf::{self, Client};
 use weir_config::edit::{PeerEntry, add_peer};
@@ -21,12 +22,13 @@ pub fn add(options: &AddArgs, config: &Path, directory: &Path) -> Outcome {
     if !is_peer_name(&options.name) {
         let expected = "1 to 64 letters, digits, spaces and -_.@+, with a letter or digit at either end";
         return Err(Failure::Said(format!(
-            "name: \"{}\"; expected {expected}",
+            "name: {:?}; expected {expected}",
             options.name
         )));
     }
     let _lock = files::lock(config)?;
     let loaded = files::load(config)?;
+    check_key(options, &loaded)?;
     let private = options.public_key.is_none().then(keys::new_private).transpose()?;
     let psk = (options.preshared_key == Preshared::Generate)
         .then(keys::new_preshared)
@@ -44,6 +46,14 @@ pub fn add(options: &AddArgs, config: &Path, directory: &Path) -> Outcome {
         error,
     })?;
     let reloaded = apply(&loaded, &text, directory)?;
+    if let Err(failure) = client::show(&conf, options.qr) {
+        // Nobody has the client's private key, and there is no other copy of it.
+        apply(&loaded, &loaded.text, directory)?;
+        return Err(Failure::Said(format!(
+            "{failure}; without its configuration shown, the peer is not added: {} is as it was",
+            config.display()
+        )));
+    }
     made.keep();
 
     let addresses: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
@@ -56,8 +66,24 @@ pub fn add(options: &AddArgs, config: &Path, directory: &Path) -> Outcome {
     if options.public_key.is_some() {
         say("the client's own private key is to be put in as PrivateKey");
     }
-    client::show(&conf, options.qr)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses the gateway's own keys, which are at hand where its configuration is, unshown.
+fn check_key(options: &AddArgs, loaded: &Loaded) -> Outcome<()> {
+    let Some(key) = &options.public_key else {
+        return Ok(());
+    };
+    let own = if *key == loaded.config.public_key() {
+        "public"
+    } else if PrivateKey::from_bytes(*key.as_bytes()) == loaded.config.interface.private_key {
+        "private"
+    } else {
+        return Ok(());
+    };
+    Err(Failure::Said(format!(
+        "--public-key: the gateway's own {own} key; expected the public key of the peer"
+    )))
 }
 
 fn peer(
@@ -74,7 +100,13 @@ fn peer(
             error,
         })?
     } else {
-        options.allowed_ips.clone()
+        let mut given: Vec<Prefix> = Vec::new();
+        for prefix in &options.allowed_ips {
+            if !given.contains(prefix) {
+                given.push(*prefix);
+            }
+        }
+        given
     };
     Ok(Peer {
         preshared_key: psk,
@@ -97,7 +129,7 @@ fn client_conf(
         Some(text) => Some(client::given_endpoint(text, port, "--gateway")?),
         None => client::endpoint(&loaded.config),
     };
-    let host = |p: &&weir_abi::prefix::Prefix| **p == weir_abi::prefix::Prefix::host(p.address());
+    let host = |p: &&Prefix| **p == Prefix::host(p.address());
     let addresses: Vec<_> = peer.allowed_ips.iter().filter(host).copied().collect();
     if addresses.is_empty() {
         complain(

@@ -25,8 +25,7 @@ pub fn remove(peer: &str, config: &Path, directory: &Path) -> Outcome {
         path: config.to_owned(),
         error,
     })?;
-    let found = loaded.config.peer(peer);
-    let name = found.and_then(|p| p.name.clone());
+    let name = loaded.config.peer(peer).and_then(|p| p.name.clone());
     let reloaded = apply(&loaded, &text, directory)?;
     for made in name
         .iter()
@@ -40,7 +39,8 @@ pub fn remove(peer: &str, config: &Path, directory: &Path) -> Outcome {
         }
     }
     say(&format!(
-        "peer \"{peer}\" removed from {}; {}",
+        "peer \"{}\" removed from {}; {}",
+        name.as_deref().unwrap_or(peer),
         config.display(),
         consequence(&loaded, reloaded)
     ));

@@ -1,7 +1,7 @@
 //! The first start: a configuration, a key and one client, written whole or not at all.
 
 use super::FIRST_CLIENT;
-use crate::args::RunArgs;
+use crate::args::{INTERFACE_NAME, RunArgs};
 use crate::error::{Failure, Outcome};
 use crate::files::{self, Loaded};
 use crate::term::say;
@@ -24,11 +24,10 @@ const KEY_FILE: &str = "private.key";
 
 /// Writes `weir.toml`, `private.key` and `clients/client1.conf`; when one of them fails, those written before it go again.
 pub fn write(options: &RunArgs, endpoint: Option<Endpoint>) -> Outcome<Loaded> {
-    if !is_interface_name(&options.interface) {
-        let expected = "a device name of 1 to 15 characters without '/', ':', '%' and spaces";
+    if !is_interface_name(options.first_interface()) {
         return Err(Failure::Said(format!(
-            "--interface: \"{}\"; expected {expected}",
-            options.interface
+            "--interface: {:?}; expected {INTERFACE_NAME}",
+            options.first_interface()
         )));
     }
     let path = std::path::absolute(&options.config).map_err(Failure::file(&options.config, "is no path"))?;
@@ -37,7 +36,7 @@ pub fn write(options: &RunArgs, endpoint: Option<Endpoint>) -> Outcome<Loaded> {
     let mut written = Vec::new();
     let outcome = write_all(
         options,
-        endpoint.or_else(|| guess(options.port)),
+        endpoint.or_else(|| guess(options.first_port())),
         &path,
         folder,
         &mut written,
@@ -78,9 +77,9 @@ fn write_all(
         )?;
     }
     let text = text(&Starter {
-        name: options.interface.clone(),
+        name: options.first_interface().to_owned(),
         identity: Identity::File(KEY_FILE.to_owned()),
-        listen_port: options.port,
+        listen_port: options.first_port(),
         fwmark: 0,
         addresses: addresses()?,
         mtu: None,

@@ -9,6 +9,7 @@ use crate::client;
 use crate::error::{Failure, Outcome};
 use crate::files::{self, Loaded};
 use crate::term::{complain, say};
+use std::fmt::Display;
 use std::path::Path;
 use weir_config::conf::Conf;
 use weir_config::edit::set_endpoint;
@@ -24,8 +25,11 @@ pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
             loaded.config.interface.name.clone(),
             loaded.config.interface.listen_port,
         ),
-        None => (options.interface.clone(), options.port),
+        None => (options.first_interface().to_owned(), options.first_port()),
     };
+    if let Some(loaded) = &before {
+        warn_of_first_use(options, loaded);
+    }
     let endpoint = match &options.endpoint {
         Some(text) => Some(client::given_endpoint(text, port, "--endpoint")?),
         None => None,
@@ -52,6 +56,22 @@ pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
         }
         introduce(&loaded, options)
     })
+}
+
+/// Names what was asked for and is the configuration's to say, since there is one.
+fn warn_of_first_use(options: &RunArgs, loaded: &Loaded) {
+    let (interface, file) = (&loaded.config.interface, loaded.path.display());
+    let ignored = |option: &str, asked: &dyn Display, key: &str, is: &dyn Display| {
+        complain(&format!(
+            "warning: {option} {asked}: ignored, for {file} is there and says {key} = {is}; change it there"
+        ));
+    };
+    if let Some(port) = options.port.filter(|port| *port != interface.listen_port) {
+        ignored("--port", &port, "listen_port", &interface.listen_port);
+    }
+    if let Some(name) = options.interface.as_ref().filter(|name| **name != interface.name) {
+        ignored("--interface", name, "name", &interface.name);
+    }
 }
 
 /// Writes another address for clients into the configuration and into those made for clients here.

@@ -3,7 +3,7 @@
 mod json;
 mod text;
 
-use crate::args::StatusArgs;
+use crate::args::{INTERFACE_NAME, StatusArgs};
 use crate::error::{Failure, Outcome};
 use crate::ipc;
 use crate::keys::print;
@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 use weir_abi::status::Status;
+use weir_config::is_interface_name;
 
 /// Between two pictures with `--watch`.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
@@ -46,6 +47,11 @@ pub fn run(options: &StatusArgs, directory: &Path) -> Outcome {
 
 fn ask(interface: Option<&str>, directory: &Path) -> Outcome<Vec<Status>> {
     if let Some(interface) = interface {
+        if !is_interface_name(interface) {
+            return Err(Failure::Said(format!(
+                "interface: {interface:?}; expected {INTERFACE_NAME}"
+            )));
+        }
         return Ok(vec![ipc::status(directory, interface, true)?]);
     }
     let mut statuses = Vec::new();
