@@ -146,9 +146,12 @@ pub struct AddArgs {
     /// Where the client reaches the gateway, instead of endpoint in [interface].
     #[arg(long, value_name = "HOST[:PORT]")]
     pub gateway: Option<String>,
-    /// Everything the client sends goes through the tunnel.
+    /// Everything the client sends goes through the tunnel; so it is without this where the gateway translates (nat).
     #[arg(long)]
     pub full_tunnel: bool,
+    /// Only what the client sends to the tunnel's networks goes through it.
+    #[arg(long, conflicts_with = "full_tunnel")]
+    pub split_tunnel: bool,
     /// Write the client's configuration to this file, which must not exist yet, with mode 0600, too.
     #[arg(long, value_name = "FILE")]
     pub conf: Option<PathBuf>,

@@ -57,6 +57,20 @@ fn a_client_is_added_with_all_it_needs() {
     assert_eq!(place.files(), ["weir.toml", "weirtest.sock"]);
 }
 
+// Catches a client that cannot reach what the gateway translates for, and one that is forced to send everything.
+#[test]
+fn a_client_of_a_translating_gateway_sends_it_everything() {
+    let place = Place::new(&written().replacen("\n\n#", "\n\n[gateway]\nnat = true\n\n#", 1));
+    for (name, option, expected) in [
+        ("phone", None, "[0.0.0.0/0, ::/0]"),
+        ("laptop", Some("--split-tunnel"), "[10.77.0.0/24, fd77::/64]"),
+    ] {
+        let arguments: Vec<&str> = ["add", name].into_iter().chain(option).collect();
+        let conf = Conf::parse(&good(&place.peer(&arguments)), "client.conf").unwrap();
+        assert_eq!(format!("{:?}", conf.peers[0].allowed_ips), expected, "{name}");
+    }
+}
+
 #[test]
 fn options_are_heeded() {
     let place = Place::new(&written());

@@ -17,8 +17,11 @@ use weir_config::conf::Conf;
 /// How the played data plane ends when it is told to, so that nothing else can be taken for it.
 const ENDED: u8 = 42;
 
-/// Ends at once with this code instead of serving.
+/// Ends at once with this code instead of serving, or by SIGKILL.
 const FAIL_WITH: &str = "WEIR_TEST_FAIL_WITH";
+
+/// No code.
+const KILLED: &str = "SIGKILL";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         first_use_then_again();
         obstacles_are_said_before_anything_is_written();
         the_data_plane_s_own_failure_is_handed_on();
+        a_killed_data_plane_is_said();
     } else {
         missing_privileges_are_said();
     }
@@ -49,6 +53,9 @@ fn main() -> ExitCode {
 
 fn play(config: &Path) -> ExitCode {
     if let Ok(code) = std::env::var(FAIL_WITH) {
+        if code == KILLED {
+            kill(Pid::this(), Signal::SIGKILL).expect("one may kill oneself");
+        }
         return ExitCode::from(code.parse::<u8>().expect("a code"));
     }
     let inherited = SigSet::thread_get_mask().expect("the mask is read");
@@ -259,6 +266,16 @@ fn the_data_plane_s_own_failure_is_handed_on() {
         "",
         "no client is introduced to a gateway that does not run"
     );
+}
+
+/// Catches a `weir run` that ends without a word because its data plane could say none.
+fn a_killed_data_plane_is_said() {
+    let place = place();
+    let output = command(&place, &["--port", &free_port()])
+        .env(FAIL_WITH, KILLED)
+        .output()
+        .expect("weir starts");
+    refused(&output, &["weir-dataplane was ended by SIGKILL", "start again"]);
 }
 
 fn missing_privileges_are_said() {

@@ -141,7 +141,7 @@ fn client_conf(
         preshared_key: peer.preshared_key.clone(),
         addresses,
         endpoint,
-        full_tunnel: options.full_tunnel,
+        full_tunnel: options.full_tunnel || (loaded.config.gateway.nat && !options.split_tunnel),
     };
     Ok(conf::client(&loaded.config, &client).expose_text())
 }

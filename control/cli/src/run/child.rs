@@ -91,7 +91,7 @@ impl DataPlane {
                 Err(mpsc::RecvTimeoutError::Disconnected) => thread::sleep(PAUSE),
             }
             if let Some(status) = self.ended()? {
-                return Ok(code(status));
+                return code(status);
             }
             if started.is_none() {
                 continue;
@@ -142,11 +142,18 @@ impl DataPlane {
     }
 }
 
-/// The child's own code; as shells have it, 128 and the signal's number where one ended it.
-fn code(status: ExitStatus) -> ExitCode {
-    let code = status
-        .code()
-        .or_else(|| status.signal().map(|s| 128 + s))
-        .unwrap_or(1);
-    ExitCode::from(u8::try_from(code).unwrap_or(1))
+/// The child's own code, which it has explained itself; of a signal nobody else would say anything.
+fn code(status: ExitStatus) -> Outcome {
+    if let Some(signal) = status.signal() {
+        let name = Signal::try_from(signal).map_or_else(|_| signal.to_string(), |signal| signal.to_string());
+        return Err(Failure::Said(format!(
+            "{PROGRAM} was ended by {name}; start again to have its interface and peers back"
+        )));
+    }
+    Ok(ExitCode::from(
+        status
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(1),
+    ))
 }
