@@ -1,8 +1,6 @@
 //! A gateway that `weir.toml` describes: `weir-dataplane --config FILE` in a namespace.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::device_config::KeyPair;
-use crate::{LabError, Namespace, Process, Result, Topology, programs, wait};
+use crate::{LabError, Namespace, Process, Result, Topology, private_file, programs, wait};
 
 /// How long it may take to start, and to follow a changed file.
 const START_LIMIT: Duration = Duration::from_secs(15);
@@ -86,17 +84,7 @@ impl Configured {
 
     /// Replaces the file; nothing is read again yet.
     pub fn write(&self, toml: &str) -> Result<()> {
-        let write = || -> std::io::Result<()> {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&self.file)?;
-            file.write_all(toml.as_bytes())
-        };
-        write().map_err(LabError::io(format!("write {}", self.file.display())))
+        private_file::write(&self.file, toml)
     }
 
     /// Has it read the file again (SIGHUP), and waits until its log says that this is done.

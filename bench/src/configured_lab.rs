@@ -1,30 +1,19 @@
-//! A gateway that `weir.toml` describes, a client far away, and a server that knows nothing of the tunnel:
-//!
-//! ```text
-//! client 192.0.2.2 ──veth── 192.0.2.1 gateway 198.51.100.1 ──veth── 198.51.100.2 server
-//!                                             2001:db8:2::1         2001:db8:2::2
-//! client 10.77.0.2, fd77::2 ══════WireGuard══════ 10.77.0.1, fd77::1 gateway
-//! ```
+//! A gateway that `weir.toml` describes, a client far away, and a server that knows nothing of the tunnel, as in
+//! [`crate::gateway_topology`].
 //!
 //! The client calls; the gateway knows no endpoint of it. The server answers only what comes from its own network, so
 //! the gateway must translate.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::configured::Configured;
-use crate::device_config::{DeviceConfig, KeyPair, PeerConfig};
+use crate::gateway_topology::{PORT, client_key, configure_client, connect, gateway_key, server_address};
 use crate::tunnel::Family;
-use crate::{End, Implementation, Namespace, Peer, Ping, Result, Topology};
-
-/// The UDP port of the gateway.
-pub const PORT: u16 = 51820;
+use crate::{Implementation, Namespace, Peer, Ping, Result, Topology};
 
 /// How long the tunnel may take to come up.
 const TUNNEL_LIMIT: Duration = Duration::from_secs(20);
-
-/// The MTU of the client's end of the tunnel.
-const TUNNEL_MTU: u16 = 1420;
 
 /// A running client, gateway and server, removed when dropped.
 pub struct ConfiguredLab {
@@ -47,7 +36,7 @@ impl ConfiguredLab {
         let toml = toml(&topology, &interface, "");
         let gateway = Configured::start(&topology, &gateway_side, &interface, &toml)?;
         let client = Peer::start(&topology, &client_side, "cl", client)?;
-        configure(&client)?;
+        configure_client(&client, None)?;
         let lab = Self {
             gateway,
             client,
@@ -55,7 +44,7 @@ impl ConfiguredLab {
             topology,
         };
         for family in Family::BOTH {
-            lab.await_answer(Self::server_address(family))?;
+            lab.await_answer(server_address(family))?;
         }
         Ok(lab)
     }
@@ -79,93 +68,15 @@ impl ConfiguredLab {
     pub fn await_answer(&self, address: IpAddr) -> Result<()> {
         Ping::to(address).until_answered(self.client.namespace(), TUNNEL_LIMIT)
     }
-
-    /// The client's key.
-    pub fn client_key() -> KeyPair {
-        KeyPair::seeded(1)
-    }
-
-    /// The gateway's key.
-    pub fn gateway_key() -> KeyPair {
-        KeyPair::seeded(2)
-    }
-
-    /// The client's address in the tunnel.
-    pub fn client_address(family: Family) -> IpAddr {
-        match family {
-            Family::V4 => IpAddr::from([10, 77, 0, 2]),
-            Family::V6 => IpAddr::from([0xfd77, 0, 0, 0, 0, 0, 0, 2]),
-        }
-    }
-
-    /// The gateway's address in the tunnel.
-    pub fn gateway_address(family: Family) -> IpAddr {
-        match family {
-            Family::V4 => IpAddr::from([10, 77, 0, 1]),
-            Family::V6 => IpAddr::from([0xfd77, 0, 0, 0, 0, 0, 0, 1]),
-        }
-    }
-
-    /// The gateway's address in the server's network.
-    pub fn translated_address(family: Family) -> IpAddr {
-        match family {
-            Family::V4 => IpAddr::from([198, 51, 100, 1]),
-            Family::V6 => IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 1]),
-        }
-    }
-
-    /// The server's address.
-    pub fn server_address(family: Family) -> IpAddr {
-        match family {
-            Family::V4 => IpAddr::from([198, 51, 100, 2]),
-            Family::V6 => IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 2]),
-        }
-    }
 }
 
 fn toml(topology: &Topology, interface: &str, more: &str) -> String {
-    let head = Configured::head(topology, interface, &ConfiguredLab::gateway_key());
-    let client = ConfiguredLab::client_key().public();
+    let head = Configured::head(topology, interface, &gateway_key());
+    let client = client_key().public();
     format!(
         "{head}listen_port = {PORT}\naddresses = [\"10.77.0.1/24\", \"fd77::1/64\"]\n\n\
          [gateway]\nnat = true\n\n\
          [[peer]]\nname = \"client\"\npublic_key = \"{client}\"\nallowed_ips = [\"10.77.0.2/32\", \"fd77::2/128\"]\n\
          {more}"
     )
-}
-
-fn connect(topology: &Topology) -> Result<[Namespace; 3]> {
-    let client = topology.namespace("client")?;
-    let gateway = topology.namespace("gateway")?;
-    let server = topology.namespace("server")?;
-    let end = |namespace, interface, addresses| End {
-        namespace,
-        interface,
-        addresses,
-    };
-    topology.veth(
-        &end(&client, "wan", &["192.0.2.2/24"]),
-        &end(&gateway, "wan", &["192.0.2.1/24"]),
-    )?;
-    topology.veth(
-        &end(&server, "lan", &["198.51.100.2/24", "2001:db8:2::2/64"]),
-        &end(&gateway, "lan", &["198.51.100.1/24", "2001:db8:2::1/64"]),
-    )?;
-    Ok([client, gateway, server])
-}
-
-fn configure(client: &Peer) -> Result<()> {
-    let endpoint: SocketAddr = ([192, 0, 2, 1], PORT).into();
-    client.configure(&DeviceConfig {
-        key: ConfiguredLab::client_key(),
-        listen_port: None,
-        peers: vec![
-            PeerConfig::new(ConfiguredLab::gateway_key().public(), &["0.0.0.0/0", "::/0"]).endpoint(endpoint),
-        ],
-    })?;
-    client.address("10.77.0.2/24")?;
-    client.address("fd77::2/64")?;
-    client.up(TUNNEL_MTU)?;
-    client.route("198.51.100.0/24")?;
-    client.route("2001:db8:2::/64")
 }

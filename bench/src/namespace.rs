@@ -31,6 +31,17 @@ pub struct End<'a> {
     pub addresses: &'a [&'a str],
 }
 
+impl<'a> End<'a> {
+    /// The end `interface` in `namespace`.
+    pub fn new(namespace: &'a Namespace, interface: &'a str, addresses: &'a [&'a str]) -> Self {
+        Self {
+            namespace,
+            interface,
+            addresses,
+        }
+    }
+}
+
 impl Namespace {
     /// Makes an empty namespace with its loopback interface up.
     pub(crate) fn create(name: &str) -> Result<Self> {

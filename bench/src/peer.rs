@@ -1,10 +1,8 @@
 //! A running WireGuard interface of any implementation, configured with the `wg` tool as a user would.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
@@ -13,7 +11,7 @@ use std::time::Duration;
 use weir_abi::key::PublicKey;
 
 use crate::device_config::DeviceConfig;
-use crate::{LabError, Namespace, Process, Result, Topology, programs, wait};
+use crate::{LabError, Namespace, Process, Result, Topology, private_file, programs, wait};
 
 /// Where user-space implementations put their sockets (the cross-platform interface of wireguard-tools).
 const SOCKET_FOLDER: &str = "/var/run/wireguard";
@@ -292,17 +290,7 @@ impl Peer {
     }
 
     fn with_conf(&self, verb: &str, device: &DeviceConfig) -> Result<()> {
-        let write = || -> std::io::Result<()> {
-            let mut options = OpenOptions::new();
-            let mut file = options
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&self.conf)?;
-            file.write_all(device.expose_conf().as_bytes())
-        };
-        write().map_err(LabError::io(format!("write {}", self.conf.display())))?;
+        private_file::write(&self.conf, &device.expose_conf())?;
         self.wg(&format!("{verb} {} {}", self.interface, self.conf.display()))
             .map(drop)
     }

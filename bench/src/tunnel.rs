@@ -117,16 +117,8 @@ impl Side {
 pub fn direct(topology: &Topology) -> Result<[Namespace; 2]> {
     let (left, right) = (topology.namespace("left")?, topology.namespace("right")?);
     topology.veth(
-        &End {
-            namespace: &left,
-            interface: "wan",
-            addresses: &["192.0.2.1/24", "2001:db8::1/64"],
-        },
-        &End {
-            namespace: &right,
-            interface: "wan",
-            addresses: &["192.0.2.2/24", "2001:db8::2/64"],
-        },
+        &End::new(&left, "wan", &["192.0.2.1/24", "2001:db8::1/64"]),
+        &End::new(&right, "wan", &["192.0.2.2/24", "2001:db8::2/64"]),
     )?;
     Ok([left, right])
 }

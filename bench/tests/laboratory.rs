@@ -45,13 +45,11 @@ impl Pair {
 fn veth_pair(topology: &Topology) -> (Namespace, Namespace) {
     let near = topology.namespace("left").unwrap();
     let far = topology.namespace("right").unwrap();
-    let end = |namespace, addresses| End {
-        namespace,
-        interface: "wan",
-        addresses,
-    };
     topology
-        .veth(&end(&near, &["192.0.2.1/24"]), &end(&far, &["192.0.2.2/24"]))
+        .veth(
+            &End::new(&near, "wan", &["192.0.2.1/24"]),
+            &End::new(&far, "wan", &["192.0.2.2/24"]),
+        )
         .unwrap();
     (near, far)
 }

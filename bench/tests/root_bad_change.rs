@@ -18,6 +18,7 @@ use weir_bench::configured::Configured;
 use weir_bench::configured_lab::ConfiguredLab;
 use weir_bench::counted::Counted;
 use weir_bench::device_config::{DeviceConfig, KeyPair, PeerConfig};
+use weir_bench::gateway_topology::server_address;
 use weir_bench::tunnel::Family;
 use weir_bench::{Implementation, Peer, ipc, wait};
 
@@ -165,7 +166,7 @@ fn a_bad_file_is_refused_and_the_old_one_stays_in_force() {
     let host = lab.gateway.namespace().clone();
     let state = |lab: &ConfiguredLab| ground::HostState::of(&host, lab.gateway.interface());
     let before = state(&lab);
-    let destination = (ConfiguredLab::server_address(Family::V4), 0).into();
+    let destination = (server_address(Family::V4), 0).into();
     let traffic = Counted::start(lab.client.namespace(), &lab.server, destination, 500).unwrap();
     let handshake = lab.gateway.status().unwrap()["peers"][0]["last_handshake_unix_ns"].clone();
     let revision = lab.gateway.status().unwrap()["revision"].clone();

@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use weir_bench::configured_lab::ConfiguredLab;
 use weir_bench::counted::Counted;
 use weir_bench::device_config::KeyPair;
+use weir_bench::gateway_topology::{client_address, gateway_address, server_address, translated_address};
 use weir_bench::tunnel::Family;
 use weir_bench::{Implementation, Namespace, programs, wait};
 
@@ -50,12 +51,8 @@ fn the_host_is_set_up_and_left_as_it_was() {
     let host = lab.gateway.namespace().clone();
     let interface = lab.gateway.interface().to_owned();
     for family in Family::BOTH {
-        let source = seen_source(
-            lab.client.namespace(),
-            &lab.server,
-            ConfiguredLab::server_address(family),
-        );
-        assert_eq!(source, ConfiguredLab::translated_address(family));
+        let source = seen_source(lab.client.namespace(), &lab.server, server_address(family));
+        assert_eq!(source, translated_address(family));
     }
     let addresses = host.ip(&format!("address show dev {interface}")).unwrap();
     assert!(
@@ -101,15 +98,15 @@ fn a_reload_loses_no_packet() {
     let flows = [
         (
             "client to server",
-            start(&client, &lab.server, ConfiguredLab::server_address(Family::V4)),
+            start(&client, &lab.server, server_address(Family::V4)),
         ),
         (
             "client to gateway",
-            start(&client, &host, ConfiguredLab::gateway_address(Family::V6)),
+            start(&client, &host, gateway_address(Family::V6)),
         ),
         (
             "gateway to client",
-            start(&host, &client, ConfiguredLab::client_address(Family::V4)),
+            start(&host, &client, client_address(Family::V4)),
         ),
     ];
     for round in 1..=10 {
@@ -154,6 +151,5 @@ fn a_bad_file_changes_nothing() {
     })
     .unwrap();
     assert_eq!(lab.gateway.status().unwrap()["revision"], before);
-    lab.await_answer(ConfiguredLab::server_address(Family::V4))
-        .unwrap();
+    lab.await_answer(server_address(Family::V4)).unwrap();
 }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use weir_bench::configured_lab::ConfiguredLab;
+use weir_bench::gateway_topology::{client_address, server_address};
 use weir_bench::tunnel::{Family, Side, Site, Tunnel, direct};
 use weir_bench::{Implementation, Ping, Topology};
 
@@ -63,7 +64,7 @@ fn weir_restarts(peer: Implementation) {
 fn a_configured_gateway_restarts(client: Implementation) {
     let mut lab = ConfiguredLab::new(client).unwrap();
     // What is known of peers is saved every second.
-    let address = ConfiguredLab::server_address(Family::V4);
+    let address = server_address(Family::V4);
     Ping::to(address)
         .count(5)
         .interval_ms(600)
@@ -71,10 +72,10 @@ fn a_configured_gateway_restarts(client: Implementation) {
         .unwrap();
     lab.restart_gateway().unwrap();
     for family in Family::BOTH {
-        Ping::to(ConfiguredLab::client_address(family))
+        Ping::to(client_address(family))
             .until_answered(lab.gateway.namespace(), RESUME_LIMIT)
             .unwrap();
-        Ping::to(ConfiguredLab::server_address(family))
+        Ping::to(server_address(family))
             .until_answered(lab.client.namespace(), RESUME_LIMIT)
             .unwrap();
     }

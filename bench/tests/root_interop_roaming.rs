@@ -49,22 +49,17 @@ fn roams(case: &str, tunnel: &Tunnel, change: impl FnOnce() -> Result<(), LabErr
 /// ```
 fn behind_nat(topology: &Topology) -> [Namespace; 3] {
     let [left, router, right] = ["left", "router", "right"].map(|name| topology.namespace(name).unwrap());
-    let end = |namespace, interface, addresses| End {
-        namespace,
-        interface,
-        addresses,
-    };
     let outside = ["192.0.2.251/24", "192.0.2.252/24"];
     topology
         .veth(
-            &end(&left, "wan", &["192.0.2.1/24"]),
-            &end(&router, "wan", &outside),
+            &End::new(&left, "wan", &["192.0.2.1/24"]),
+            &End::new(&router, "wan", &outside),
         )
         .unwrap();
     topology
         .veth(
-            &end(&right, "wan", &["203.0.113.2/24"]),
-            &end(&router, "lan", &["203.0.113.1/24"]),
+            &End::new(&right, "wan", &["203.0.113.2/24"]),
+            &End::new(&router, "lan", &["203.0.113.1/24"]),
         )
         .unwrap();
     right.ip("route add default via 203.0.113.1").unwrap();

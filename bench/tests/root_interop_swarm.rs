@@ -76,13 +76,11 @@ fn a_killed_gateway_finds_a_thousand_peers_again() {
         topology.namespace("gateway").unwrap(),
         topology.namespace("swarm").unwrap(),
     );
-    let end = |namespace, addresses| End {
-        namespace,
-        interface: "wan",
-        addresses,
-    };
     topology
-        .veth(&end(&host, &["192.0.2.1/24"]), &end(&far, &["192.0.2.2/24"]))
+        .veth(
+            &End::new(&host, "wan", &["192.0.2.1/24"]),
+            &End::new(&far, "wan", &["192.0.2.2/24"]),
+        )
         .unwrap();
     far.ip("route add local 10.200.0.0/16 dev lo").unwrap();
     host.ip("route add 10.200.0.0/16 via 192.0.2.2").unwrap();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use weir_bench::configured_lab::ConfiguredLab;
 use weir_bench::device_config::{DeviceConfig, KeyPair, PeerConfig, preshared_key};
+use weir_bench::gateway_topology::{client_key, gateway_key, server_address};
 use weir_bench::tunnel::{Family, Side, Site, Tunnel, direct};
 use weir_bench::{Implementation, Peer, Ping, Topology, programs, wait};
 
@@ -146,7 +147,7 @@ fn wg_adds_to_what_the_file_declares() {
     let lab = ConfiguredLab::new(Implementation::WireguardGo).unwrap();
     let interface = lab.gateway.interface().to_owned();
     let wg = |arguments: &str| lab.gateway.wg(&arguments.replace("DEV", &interface));
-    let (of_file, of_wg) = (ConfiguredLab::client_key().public(), KeyPair::seeded(61).public());
+    let (of_file, of_wg) = (client_key().public(), KeyPair::seeded(61).public());
 
     wg(&format!("set DEV peer {of_wg} allowed-ips 10.66.61.0/24")).unwrap();
     let shown = wg("showconf DEV").unwrap();
@@ -163,8 +164,7 @@ fn wg_adds_to_what_the_file_declares() {
 
     assert!(wg(&format!("set DEV peer {of_file} remove")).is_err());
     assert!(wg(&format!("set DEV peer {of_file} allowed-ips 10.66.61.7/32")).is_err());
-    lab.await_answer(ConfiguredLab::server_address(Family::V4))
-        .unwrap();
+    lab.await_answer(server_address(Family::V4)).unwrap();
 
     let text = format!(
         "[Peer]\nPublicKey = {}\nAllowedIPs = 10.66.62.0/24\n",
@@ -176,7 +176,7 @@ fn wg_adds_to_what_the_file_declares() {
     // The interface's own keys and port come with it, as `wg showconf` and `wg-quick save` write them.
     let whole = format!(
         "[Interface]\nPrivateKey = {}\nListenPort = 51820\n\n{text}",
-        *ConfiguredLab::gateway_key().private().expose_base64()
+        *gateway_key().private().expose_base64()
     );
     let only = conf(lab.topology(), "only.conf", &whole);
     for verb in ["syncconf", "setconf"] {
@@ -191,8 +191,7 @@ fn wg_adds_to_what_the_file_declares() {
             "{verb}: {done:?}, {peers}"
         );
     }
-    lab.await_answer(ConfiguredLab::server_address(Family::V4))
-        .unwrap();
+    lab.await_answer(server_address(Family::V4)).unwrap();
 }
 
 /// Catches a drop-in that wg-quick cannot bring up, that loops its own packets back into a tunnel for everything (the

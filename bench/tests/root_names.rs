@@ -51,16 +51,8 @@ fn a_name_is_resolved_again_while_handshakes_fail() {
         topology.namespace("caller").unwrap(),
         topology.namespace("called").unwrap(),
     );
-    let left = End {
-        namespace: &caller,
-        interface: "wan",
-        addresses: &["192.0.2.1/24"],
-    };
-    let right = End {
-        namespace: &called,
-        interface: "wan",
-        addresses: &["192.0.2.2/24"],
-    };
+    let left = End::new(&caller, "wan", &["192.0.2.1/24"]);
+    let right = End::new(&called, "wan", &["192.0.2.2/24"]);
     topology.veth(&left, &right).unwrap();
     let hosts = Hosts::of(&caller, "192.0.2.3 peer.weir.test\n");
     let (ours, theirs) = (KeyPair::seeded(11), KeyPair::seeded(12));

@@ -170,18 +170,13 @@ fn datagrams(before: Traffic, after: Traffic, inner_bytes: usize) -> u64 {
 }
 
 fn connect(topology: &Topology, lan: &Namespace, gateway: &Namespace, far: &Namespace) -> Result<()> {
-    let end = |namespace, interface, addresses| End {
-        namespace,
-        interface,
-        addresses,
-    };
     topology.veth(
-        &end(lan, "lan", &["198.51.100.2/24"]),
-        &end(gateway, "lan", &["198.51.100.1/24"]),
+        &End::new(lan, "lan", &["198.51.100.2/24"]),
+        &End::new(gateway, "lan", &["198.51.100.1/24"]),
     )?;
     topology.veth(
-        &end(gateway, "wan", &["192.0.2.1/24"]),
-        &end(far, "wan", &["192.0.2.2/24"]),
+        &End::new(gateway, "wan", &["192.0.2.1/24"]),
+        &End::new(far, "wan", &["192.0.2.2/24"]),
     )?;
     gateway.sysctl("net.ipv4.ip_forward", "1")?;
     lan.ip("route add 10.77.0.0/24 via 198.51.100.1")?;

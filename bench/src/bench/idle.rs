@@ -9,10 +9,10 @@ use super::counters::Usage;
 use super::cpu::share;
 use super::figures::{IDLE_CPU, IDLE_WAKEUPS};
 use super::interrupt::Stage;
+use super::lone::Lone;
 use super::measure::Sample;
-use super::pair::{TUNNEL_MTU, quiet_namespace};
+use super::pair::TUNNEL_MTU;
 use super::uapi;
-use crate::device_config::KeyPair;
 use crate::{Implementation, Result};
 
 const PEERS: u32 = 1000;
@@ -29,17 +29,7 @@ pub(super) fn take(
     settings: &Settings,
     implementation: Implementation,
 ) -> Result<Vec<Sample>> {
-    let topology = stage.topology()?;
-    let namespace = quiet_namespace(&topology, "idle")?;
-    let mut peer = contender::start(
-        &topology,
-        &namespace,
-        "t",
-        implementation,
-        settings,
-        settings.cores.len(),
-    )?;
-    uapi::set_device(&peer, &KeyPair::seeded(1))?;
+    let mut peer = Lone::start(stage, settings, implementation)?;
     uapi::add_peers(&peer, 0..PEERS, PEERS, uapi::silent_key)?;
     peer.address("10.0.0.1/8")?;
     peer.up(TUNNEL_MTU)?;

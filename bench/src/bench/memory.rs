@@ -11,8 +11,9 @@ use super::figures::{
     MILLION_RSS, MILLION_S, PEER_BYTES, RSS_0, RSS_1000, RSS_10000, RSS_LIVE, SESSION_BYTES,
 };
 use super::interrupt::Stage;
+use super::lone::Lone;
 use super::measure::Sample;
-use super::pair::{PORT, TUNNEL_MTU, quiet_namespace, veth_pair};
+use super::pair::{PORT, TUNNEL_MTU, veth_pair};
 use super::sessions::{self, Client};
 use super::uapi;
 use crate::device_config::KeyPair;
@@ -58,17 +59,7 @@ pub(super) fn take_million(
     settings: &Settings,
     implementation: Implementation,
 ) -> Result<Vec<Sample>> {
-    let topology = stage.topology()?;
-    let namespace = quiet_namespace(&topology, "memory")?;
-    let mut peer = contender::start(
-        &topology,
-        &namespace,
-        "t",
-        implementation,
-        settings,
-        settings.cores.len(),
-    )?;
-    uapi::set_device(&peer, &KeyPair::seeded(1))?;
+    let mut peer = Lone::start(stage, settings, implementation)?;
     let start = Instant::now();
     uapi::add_peers(&peer, 0..MILLION, BULK, uapi::silent_key)?;
     let seconds = start.elapsed().as_secs_f64();
@@ -79,17 +70,7 @@ pub(super) fn take_million(
 }
 
 fn registered(stage: &Stage, settings: &Settings, implementation: Implementation) -> Result<Vec<Sample>> {
-    let topology = stage.topology()?;
-    let namespace = quiet_namespace(&topology, "memory")?;
-    let mut peer = contender::start(
-        &topology,
-        &namespace,
-        "t",
-        implementation,
-        settings,
-        settings.cores.len(),
-    )?;
-    uapi::set_device(&peer, &KeyPair::seeded(1))?;
+    let mut peer = Lone::start(stage, settings, implementation)?;
     let none = settled(&mut peer)?;
     uapi::add_peers(&peer, 0..FEW, PER_OPERATION, uapi::silent_key)?;
     let few = settled(&mut peer)?;

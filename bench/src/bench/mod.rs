@@ -13,6 +13,7 @@ mod forwarding;
 mod idle;
 mod interrupt;
 mod latency;
+mod lone;
 mod machine;
 mod measure;
 mod memory;

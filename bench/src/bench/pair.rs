@@ -132,12 +132,10 @@ pub(super) fn veth_pair(topology: &Topology) -> Result<(Namespace, Namespace)> {
         quiet_namespace(topology, "left")?,
         quiet_namespace(topology, "right")?,
     );
-    let end = |namespace, addresses| End {
-        namespace,
-        interface: "wan",
-        addresses,
-    };
-    topology.veth(&end(&left, &["192.0.2.1/24"]), &end(&right, &["192.0.2.2/24"]))?;
+    topology.veth(
+        &End::new(&left, "wan", &["192.0.2.1/24"]),
+        &End::new(&right, "wan", &["192.0.2.2/24"]),
+    )?;
     Ok((left, right))
 }
 

@@ -13,7 +13,9 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::geteuid;
 
 use weir_bench::gateway_lab::GatewayLab;
+use weir_bench::gateway_topology::{client_address, server_address};
 use weir_bench::iperf::Iperf;
+use weir_bench::tunnel::Family;
 use weir_bench::{Implementation, Namespace, Ping, Topology, traceroute};
 
 /// The status of a program that Ctrl-C ended.
@@ -91,14 +93,14 @@ impl<'a> Table<'a> {
         let out = Direction {
             from: lab.client.namespace(),
             to: &lab.server,
-            address: GatewayLab::server_address(),
-            address_v6: GatewayLab::server_address_v6(),
+            address: server_address(Family::V4),
+            address_v6: server_address(Family::V6),
         };
         let back = Direction {
             from: &lab.server,
             to: lab.client.namespace(),
-            address: GatewayLab::client_address(),
-            address_v6: GatewayLab::client_address_v6(),
+            address: client_address(Family::V4),
+            address_v6: client_address(Family::V6),
         };
         Self {
             lab,

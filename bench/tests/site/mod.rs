@@ -83,16 +83,8 @@ pub fn networks(topology: &Topology) -> (Namespace, Namespace) {
     );
     topology
         .veth(
-            &End {
-                namespace: &gateway,
-                interface: "wan",
-                addresses: &["192.0.2.1/24"],
-            },
-            &End {
-                namespace: &remote,
-                interface: "wan",
-                addresses: &["192.0.2.2/24"],
-            },
+            &End::new(&gateway, "wan", &["192.0.2.1/24"]),
+            &End::new(&remote, "wan", &["192.0.2.2/24"]),
         )
         .unwrap();
     (gateway, remote)
