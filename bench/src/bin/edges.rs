@@ -28,6 +28,7 @@ const RULES: &[Rule] = &[
         &["weir-frame", "weir-wire", "weir-xdp-prog"],
         &["weir-bench"],
     ),
+    rule("weir-xsk", &["weir-frame"], &["weir-xdp-prog", "weir-bench"]),
     rule(
         "weir-engine",
         &["weir-abi", "weir-wire", "weir-frame", "weir-crypto", "weir-noise"],
@@ -119,7 +120,7 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
     ),
     // The data plane's threads own their queues; a runtime would schedule them, and HTTP belongs to control.
     (
-        &["weir-sockets", "weir-xdp-prog", "weir-gateway"],
+        &["weir-sockets", "weir-xsk", "weir-xdp-prog", "weir-gateway"],
         &["tokio", "mio", "async-std", "smol", "axum", "hyper"],
     ),
 ];

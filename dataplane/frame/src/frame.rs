@@ -75,6 +75,11 @@ impl Frame {
         self.buffer.len()
     }
 
+    /// Where the buffer begins in memory, for ports that share it with the kernel.
+    pub fn buffer_start(&self) -> *const u8 {
+        self.buffer.as_ptr()
+    }
+
     /// The packet.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.start + self.len]

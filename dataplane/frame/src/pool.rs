@@ -54,6 +54,15 @@ impl FramePool {
     /// # Panics
     /// If large frames are not larger than small ones, or a size is below the headroom.
     pub fn new(home: Home, size: PoolSize) -> Self {
+        let slab = Box::leak(vec![0u8; size.small * size.small_bytes].into_boxed_slice());
+        Self::over(home, size, slab)
+    }
+
+    /// A full pool whose small frames lie in `slab`, one behind the other from its start.
+    ///
+    /// # Panics
+    /// As [`FramePool::new`], and if the slab is shorter than the small frames.
+    pub fn over(home: Home, size: PoolSize, slab: &'static mut [u8]) -> Self {
         assert!(
             size.large == 0 || size.large_bytes > size.small_bytes,
             "large frames are larger than small ones"
@@ -62,11 +71,17 @@ impl FramePool {
             size.small == 0 || size.small_bytes > size.headroom,
             "small frames hold more than their headroom"
         );
+        let (small, large) = (size.small * size.small_bytes, size.large * size.large_bytes);
+        let bytes = slab.len();
+        let slab = slab.get_mut(..small);
+        let slab = slab
+            .unwrap_or_else(|| panic!("{small} bytes of small frames exceed the {bytes} of their memory"));
+        let large = Box::leak(vec![0u8; large].into_boxed_slice());
         Self {
             home,
             size,
-            small: carve(size.small, size.small_bytes, size.headroom, home),
-            large: carve(size.large, size.large_bytes, size.headroom, home),
+            small: carve(slab, size.small_bytes, size.headroom, home),
+            large: carve(large, size.large_bytes, size.headroom, home),
         }
     }
 
@@ -91,6 +106,11 @@ impl FramePool {
         } else {
             None
         }
+    }
+
+    /// A fresh, empty small frame.
+    pub fn take_small(&mut self) -> Option<Frame> {
+        self.small.pop()
     }
 
     /// Takes a frame back.
@@ -122,8 +142,7 @@ impl FramePool {
     }
 }
 
-fn carve(count: usize, bytes: usize, headroom: usize, home: Home) -> Vec<Frame> {
-    let slab = Box::leak(vec![0u8; count * bytes].into_boxed_slice());
+fn carve(slab: &'static mut [u8], bytes: usize, headroom: usize, home: Home) -> Vec<Frame> {
     let mut frames: Vec<Frame> = slab
         .chunks_exact_mut(bytes.max(1))
         .map(|buffer| Frame::new(buffer, headroom, home))
@@ -160,6 +179,20 @@ mod tests {
         pool.give_back(first);
         pool.give_back(second);
         assert_eq!((pool.free(), pool.abroad()), ((2, 1), 0));
+    }
+
+    // Catches frames outside of the memory that they were to lie in, or over each other.
+    #[test]
+    fn small_frames_lie_in_the_memory_given() {
+        let slab = Box::leak(vec![0u8; 600].into_boxed_slice());
+        let start = slab.as_ptr();
+        let mut pool = FramePool::over(HOME, SIZE, slab);
+        let mut starts: Vec<usize> = core::iter::from_fn(|| pool.take_small())
+            .map(|frame| frame.buffer_start().addr() - start.addr())
+            .collect();
+        starts.sort_unstable();
+        assert_eq!(starts, [0, 256]);
+        assert_eq!(pool.free(), (0, 1), "a large frame was taken for a small one");
     }
 
     // Catches a packet's state that outlives its frame's return.

@@ -1,0 +1,20 @@
+//! AF_XDP: one socket for each queue of a network card, over memory that the kernel and Weir share.
+//!
+//! [`Queue`] receives and sends whole Ethernet frames as [`weir_frame::Frame`]s, each of which is at any moment either
+//! Weir's or the kernel's and never both. The kernel's interface is used directly (libc's structures of
+//! `linux/if_xdp.h`): xsk-rs allocates its memory itself, cannot set where in a frame a packet begins, and registers
+//! memory without flags, while a frame here must be able to begin anywhere and belong to a pool that other ports of the
+//! same home share.
+//!
+//! The crate attaches no XDP program: `weir-xdp-prog` does, and is given a queue's descriptor.
+#![deny(unsafe_op_in_unsafe_fn)]
+
+mod memory;
+mod queue;
+mod ring;
+mod socket;
+mod sys;
+
+pub use memory::{CHUNK, MemoryError};
+pub use queue::{Queue, QueueCounters, Refused, Store};
+pub use socket::{Copying, Kernel, OpenError, SocketOptions};

@@ -1,0 +1,244 @@
+//! Queues over veth pairs in namespaces of the test's own, on a kernel that copies: frames out, modes, and every frame
+//! accounted for however often a queue is opened and closed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::net::UdpSocket;
+use std::time::Duration;
+use weir_bench::{End, Namespace, Topology};
+use weir_frame::{Frame, Home, PoolSize};
+use weir_xsk::{Copying, OpenError, Queue, SocketOptions, Store};
+
+const HOME: Home = Home { shard: 0, port: 0 };
+
+const SIZE: PoolSize = PoolSize {
+    small: 256,
+    small_bytes: weir_xsk::CHUNK,
+    large: 0,
+    large_bytes: 0,
+    headroom: 64,
+};
+
+const RING: u32 = 64;
+
+/// Where the datagrams go.
+const SINK: &str = "192.0.2.2:4000";
+
+struct Pair {
+    left: Namespace,
+    right: Namespace,
+    interface: u32,
+    /// The right end's address.
+    mac: [u8; 6],
+    _topology: Topology,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let topology = Topology::new().unwrap();
+        let (left, right) = (topology.namespace("l").unwrap(), topology.namespace("r").unwrap());
+        let (a, b) = (topology.interface("a"), topology.interface("b"));
+        topology
+            .veth(
+                &End::new(&left, &a, &["192.0.2.1/24"]),
+                &End::new(&right, &b, &["192.0.2.2/24"]),
+            )
+            .unwrap();
+        let read = |namespace: &Namespace, name: &str| {
+            let link = namespace.ip(&format!("-oneline link show dev {name}")).unwrap();
+            let words: Vec<String> = link.split_whitespace().map(str::to_owned).collect();
+            let mac = words.iter().position(|word| word == "link/ether").unwrap() + 1;
+            let number: u32 = words[0].trim_end_matches(':').parse().unwrap();
+            let bytes: Vec<u8> = words[mac]
+                .split(':')
+                .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+                .collect();
+            (number, <[u8; 6]>::try_from(bytes).unwrap())
+        };
+        let ((interface, _), (_, mac)) = (read(&left, &a), read(&right, &b));
+        Self {
+            left,
+            right,
+            interface,
+            mac,
+            _topology: topology,
+        }
+    }
+
+    fn options(&self, copying: Option<Copying>) -> SocketOptions {
+        SocketOptions {
+            interface: self.interface,
+            queue: 0,
+            copying,
+            ring: RING,
+        }
+    }
+
+    fn open(&self, store: Store) -> Queue {
+        self.left
+            .enter(|| Queue::open(self.options(None), store))
+            .unwrap()
+    }
+
+    fn sink(&self) -> UdpSocket {
+        let socket = self.right.enter(|| UdpSocket::bind(SINK)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        socket
+    }
+
+    /// A datagram for the sink, whole from the Ethernet header on (RFC 894, RFC 791, RFC 768 without a checksum).
+    fn datagram(&self, payload: &[u8]) -> Vec<u8> {
+        let mut frame = Vec::new();
+        frame.extend(self.mac);
+        frame.extend([2, 0, 0, 0, 0, 1, 0x08, 0]);
+        let total = (28 + payload.len()) as u16;
+        let mut ip = [
+            0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,
+        ];
+        ip[2..4].copy_from_slice(&total.to_be_bytes());
+        let sum: u32 = ip
+            .chunks(2)
+            .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+            .sum();
+        let folded = (sum & 0xffff) + (sum >> 16);
+        ip[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+        frame.extend(ip);
+        for word in [4001, 4000, total - 20, 0] {
+            frame.extend(word.to_be_bytes());
+        }
+        frame.extend(payload);
+        frame
+    }
+}
+
+fn store() -> Store {
+    Store::new(HOME, SIZE).unwrap()
+}
+
+/// Takes home what was sent, until the kernel has none of it.
+fn settle(queue: &mut Queue) {
+    for _ in 0..1000 {
+        queue.complete();
+        if queue.held().1 == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!(
+        "frames that never come home: {:?} {:?}",
+        queue.held(),
+        queue.counters()
+    );
+}
+
+fn accounted(queue: &mut Queue) {
+    let (filling, sending) = queue.held();
+    let (free, _) = queue.pool().free();
+    assert_eq!(
+        free + (filling + sending) as usize,
+        SIZE.small,
+        "{:?}",
+        queue.counters()
+    );
+}
+
+/// Catches frames that leave in another order, with other bytes, or beginning elsewhere than they do; and frames that
+/// do not come home.
+#[test]
+fn frames_leave_as_they_are_wherever_they_begin() {
+    let pair = Pair::new();
+    let sink = pair.sink();
+    let mut queue = pair.open(store());
+    assert_eq!(queue.copying(), Copying::Each, "veth has no zero-copy");
+    let mut number = 0_u32;
+    for round in 0..40 {
+        let mut frames: Vec<Frame> = Vec::new();
+        for _ in 0..1 + round {
+            let mut frame = queue.pool().take(1600).unwrap();
+            frame.reset(number as usize * 7 % 300);
+            let mut payload = number.to_be_bytes().to_vec();
+            payload.resize(4 + number as usize * 37 % 1400, number as u8);
+            assert!(frame.write(&pair.datagram(&payload)));
+            frames.push(frame);
+            number += 1;
+        }
+        queue.transmit(&mut frames);
+        assert!(frames.is_empty());
+        let mut buffer = [0; 2000];
+        for expected in number - (1 + round)..number {
+            let len = sink.recv(&mut buffer).unwrap();
+            assert_eq!(buffer[..4], expected.to_be_bytes());
+            assert_eq!(len, 4 + expected as usize * 37 % 1400);
+            assert!(buffer[4..len].iter().all(|byte| *byte == expected as u8));
+        }
+        settle(&mut queue);
+        accounted(&mut queue);
+    }
+    assert_eq!(queue.counters().sent, u64::from(number));
+}
+
+/// Catches a batch larger than the ring that loses frames instead of counting or sending them.
+#[test]
+fn a_batch_larger_than_the_ring_is_sent_or_counted() {
+    let pair = Pair::new();
+    let mut queue = pair.open(store());
+    let datagram = pair.datagram(&[0; 100]);
+    let mut frames: Vec<Frame> = core::iter::from_fn(|| queue.pool().take_small())
+        .map(|mut frame| {
+            assert!(frame.write(&datagram));
+            frame
+        })
+        .collect();
+    let count = frames.len() as u64;
+    assert!(count > u64::from(RING), "{count} frames");
+    queue.transmit(&mut frames);
+    settle(&mut queue);
+    accounted(&mut queue);
+    let counters = queue.counters();
+    assert_eq!(counters.sent + counters.full, count, "{counters:?}");
+    assert_eq!(queue.kernel().unwrap().transmit_invalid, 0);
+}
+
+/// Catches a fallback that nobody is told of, and a queue taken from another socket.
+#[test]
+fn what_cannot_be_had_is_refused() {
+    let pair = Pair::new();
+    let refused = pair
+        .left
+        .enter(|| Queue::open(pair.options(Some(Copying::None)), store()).map(drop))
+        .unwrap_err();
+    assert!(matches!(refused.error, OpenError::NoZeroCopy { .. }), "{refused}");
+    let queue = pair.open(*refused.store);
+    let refused = pair
+        .left
+        .enter(|| Queue::open(pair.options(None), store()).map(drop))
+        .unwrap_err();
+    assert!(matches!(refused.error, OpenError::InUse { .. }), "{refused}");
+    assert_eq!(
+        refused.to_string(),
+        format!(
+            "queue 0 of interface number {} is in use by another AF_XDP socket",
+            pair.interface
+        )
+    );
+    drop(queue);
+}
+
+/// Catches frames lost with a closed socket, and a kernel that is asked for a queue too soon.
+#[test]
+fn a_queue_opens_again_with_all_its_frames() {
+    let pair = Pair::new();
+    let sink = pair.sink();
+    let mut store = store();
+    for round in 0..50_u8 {
+        let mut queue = pair.open(store);
+        accounted(&mut queue);
+        let mut frame = queue.pool().take(100).unwrap();
+        assert!(frame.write(&pair.datagram(&[round])));
+        queue.transmit(&mut vec![frame]);
+        let mut buffer = [0; 10];
+        assert_eq!(sink.recv(&mut buffer).unwrap(), 1);
+        assert_eq!(buffer[0], round);
+        // Closed with frames in the kernel's hands: those to be filled, and maybe the one that was sent.
+        store = queue.close();
+    }
+}
