@@ -5,19 +5,23 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-const SOURCE: &str = "src/reuseport.bpf.c";
+/// Each `src/NAME.bpf.c` becomes `NAME.skel.rs`.
+const PROGRAMS: [&str; 2] = ["arrival", "reuseport"];
 
 fn main() {
-    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("reuseport.skel.rs");
-    println!("cargo:rerun-if-changed={SOURCE}");
-    if let Err(error) = SkeletonBuilder::new()
-        .source(SOURCE)
-        .clang_args(multiarch_includes())
-        .build_and_generate(&out)
-    {
-        panic!(
-            "{SOURCE}: {error:#} (clang with the BPF target and the kernel's headers are needed: Debian's clang, linux-libc-dev)"
-        );
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    for program in PROGRAMS {
+        let source = format!("src/{program}.bpf.c");
+        println!("cargo:rerun-if-changed={source}");
+        if let Err(error) = SkeletonBuilder::new()
+            .source(&source)
+            .clang_args(multiarch_includes())
+            .build_and_generate(out.join(format!("{program}.skel.rs")))
+        {
+            panic!(
+                "{source}: {error:#} (clang with the BPF target and the kernel's headers are needed: Debian's clang, linux-libc-dev)"
+            );
+        }
     }
 }
 

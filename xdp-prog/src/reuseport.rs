@@ -143,7 +143,7 @@ impl AsFd for ReuseportProgram {
     }
 }
 
-fn load_error(error: libbpf_rs::Error) -> LoadError {
+pub(crate) fn load_error(error: libbpf_rs::Error) -> LoadError {
     if error.kind() == ErrorKind::PermissionDenied {
         LoadError::NotPermitted
     } else {
@@ -151,7 +151,7 @@ fn load_error(error: libbpf_rs::Error) -> LoadError {
     }
 }
 
-fn map_error(map: &'static str, error: libbpf_rs::Error) -> MapError {
+pub(crate) fn map_error(map: &'static str, error: libbpf_rs::Error) -> MapError {
     MapError {
         map,
         reason: error.to_string(),

@@ -20,7 +20,7 @@ const RULES: &[Rule] = &[
     rule("weir-wire", &[], &[]),
     rule("weir-frame", &[], &[]),
     rule("weir-crypto", &[], &[]),
-    rule("weir-xdp-prog", &[], &[]),
+    rule("weir-xdp-prog", &[], &["weir-wire", "weir-bench"]),
     rule("weir-config", &["weir-abi"], &[]),
     rule("weir-noise", &["weir-abi"], &[]),
     rule(

@@ -12,10 +12,12 @@
 //! - A packet is merged with another only after the checksums of both were found right.
 #![forbid(unsafe_code)]
 
+pub mod arrival;
 pub mod checksum;
 pub mod classify;
 pub mod coalesce;
 pub mod ecn;
+pub mod ethernet;
 pub mod icmp;
 pub mod ip;
 pub mod ipv4;
