@@ -28,7 +28,11 @@ const RULES: &[Rule] = &[
         &["weir-frame", "weir-wire", "weir-xdp-prog"],
         &["weir-bench"],
     ),
-    rule("weir-xsk", &["weir-frame"], &["weir-xdp-prog", "weir-bench"]),
+    rule(
+        "weir-xsk",
+        &["weir-frame", "weir-wire"],
+        &["weir-sockets", "weir-xdp-prog", "weir-bench"],
+    ),
     rule(
         "weir-engine",
         &["weir-abi", "weir-wire", "weir-frame", "weir-crypto", "weir-noise"],

@@ -18,6 +18,12 @@ pub enum PortMode {
     Offload,
     /// Kernel sockets or a TUN device, a packet a system call's entry.
     Plain,
+    /// AF_XDP, the card reading and writing frames itself.
+    ZeroCopy,
+    /// AF_XDP, the kernel copying each frame in the driver.
+    Driver,
+    /// AF_XDP, the kernel copying each frame after it made a packet of its own of it.
+    Generic,
     /// Memory of this process: tests.
     Memory,
 }
@@ -28,6 +34,9 @@ impl PortMode {
         match self {
             PortMode::Offload => "offload",
             PortMode::Plain => "plain",
+            PortMode::ZeroCopy => "zero-copy",
+            PortMode::Driver => "driver",
+            PortMode::Generic => "generic",
             PortMode::Memory => "memory",
         }
     }
@@ -59,6 +68,26 @@ pub struct PortCounters {
     pub tx_errors: u64,
     /// Packets sent after the remembered local address was refused and forgotten.
     pub tx_source_forgotten: u64,
+}
+
+impl core::ops::Add for PortCounters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            rx_frames: self.rx_frames + other.rx_frames,
+            rx_bytes: self.rx_bytes + other.rx_bytes,
+            rx_too_long: self.rx_too_long + other.rx_too_long,
+            rx_malformed: self.rx_malformed + other.rx_malformed,
+            rx_errors: self.rx_errors + other.rx_errors,
+            tx_packets: self.tx_packets + other.tx_packets,
+            tx_bytes: self.tx_bytes + other.tx_bytes,
+            tx_full: self.tx_full + other.tx_full,
+            tx_too_long: self.tx_too_long + other.tx_too_long,
+            tx_errors: self.tx_errors + other.tx_errors,
+            tx_source_forgotten: self.tx_source_forgotten + other.tx_source_forgotten,
+        }
+    }
 }
 
 /// A port: a batch of frames in, a batch out. It belongs to one shard and is called by that shard's thread alone;

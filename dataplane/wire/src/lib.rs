@@ -22,6 +22,7 @@ pub mod icmp;
 pub mod ip;
 pub mod ipv4;
 pub mod ipv6;
+pub mod outer;
 pub mod segment;
 pub mod tcp;
 pub mod udp;

@@ -6,6 +6,8 @@
 //! memory without flags, while a frame here must be able to begin anywhere and belong to a pool that other ports of the
 //! same home share.
 //!
+//! [`WanPort`] is a [`weir_frame::Port`] over a queue and an ordinary UDP socket on the same port.
+//!
 //! The crate attaches no XDP program: `weir-xdp-prog` does, and is given a queue's descriptor.
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -14,7 +16,9 @@ mod queue;
 mod ring;
 mod socket;
 mod sys;
+mod wan;
 
 pub use memory::{CHUNK, MemoryError};
 pub use queue::{Queue, QueueCounters, Refused, Store};
 pub use socket::{Copying, Kernel, OpenError, SocketOptions};
+pub use wan::{Hop, WanParts, WanPort, Ways};

@@ -18,10 +18,6 @@ pub struct QueueCounters {
     pub received: u64,
     /// Given to the kernel to be sent.
     pub sent: u64,
-    /// Dropped, for the transmit ring stayed full.
-    pub full: u64,
-    /// Dropped, for the frame lies in other memory than the queue's.
-    pub foreign: u64,
     /// Entries of the kernel's that named no frame it had.
     pub invalid: u64,
     /// Times the kernel was asked to send.
@@ -168,6 +164,16 @@ impl Queue {
         &mut self.pool
     }
 
+    /// Whether a frame lies in the queue's memory, so that the kernel can send it.
+    pub fn owns(&self, frame: &Frame) -> bool {
+        self.memory.chunk(frame).is_some()
+    }
+
+    /// All frames of the queue, at home, abroad and in the kernel's hands.
+    pub fn frames(&self) -> usize {
+        self.pool.size().frames()
+    }
+
     /// Frames in the kernel's hands: to be filled, to be sent.
     pub fn held(&self) -> (u32, u32) {
         (self.filling, self.sending)
@@ -197,34 +203,35 @@ impl Queue {
         taken as usize
     }
 
-    /// Sends frames that begin with their Ethernet headers, in order, and empties `frames`. Those for which there is no
-    /// room are dropped and counted.
+    /// Sends frames of this queue that begin with their Ethernet headers, in order. Those for which there is no room
+    /// stay in `frames`: the kernel does not keep up.
+    ///
+    /// # Panics
+    /// If a frame lies in other memory than the queue's ([`Queue::owns`]): the kernel could not read it.
     pub fn transmit(&mut self, frames: &mut Vec<Frame>) {
         self.complete();
-        for frame in frames.drain(..) {
-            let Some(chunk) = self.memory.chunk(&frame) else {
-                self.counters.foreign += 1;
-                self.pool.give_back(frame);
-                continue;
-            };
-            if self.socket.transmit.room(1) == 0 {
-                self.push_out();
+        loop {
+            let wanted = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+            let room = self.socket.transmit.room(wanted);
+            for frame in frames.drain(..room as usize) {
+                let chunk = self
+                    .memory
+                    .chunk(&frame)
+                    .expect("the caller asked whether the frame is the queue's");
+                self.socket.transmit.write(libc::xdp_desc {
+                    addr: u64::from(chunk) * CHUNK as u64 + frame.headroom() as u64,
+                    len: frame.len() as u32,
+                    options: 0,
+                });
+                self.held[chunk as usize] = Some(frame);
             }
-            if self.socket.transmit.room(1) == 0 {
-                self.counters.full += 1;
-                self.pool.give_back(frame);
-                continue;
+            self.sending += room;
+            self.counters.sent += u64::from(room);
+            self.push_out();
+            if frames.is_empty() || room == 0 {
+                return;
             }
-            self.socket.transmit.write(libc::xdp_desc {
-                addr: u64::from(chunk) * CHUNK as u64 + frame.headroom() as u64,
-                len: frame.len() as u32,
-                options: 0,
-            });
-            self.held[chunk as usize] = Some(frame);
-            self.sending += 1;
-            self.counters.sent += 1;
         }
-        self.push_out();
     }
 
     /// Takes home what the kernel has sent.
