@@ -24,6 +24,9 @@ pub struct Outer {
     pub destination: SocketAddr,
     /// DSCP and ECN.
     pub traffic_class: u8,
+    /// The identification of IPv4, by which fragments are joined again: no two of one pair of addresses alike soon
+    /// after each other (RFC 6864).
+    pub id: u16,
 }
 
 impl Outer {
@@ -37,8 +40,8 @@ impl Outer {
         }
     }
 
-    /// Writes the headers into the first [`Outer::header_len`] bytes of `frame`, which the payload fills the rest of. IPv4 is
-    /// told not to be fragmented. Returns false where the addresses are of two families, or the datagram is longer than
+    /// Writes the headers into the first [`Outer::header_len`] bytes of `frame`, which the payload fills the rest of. IPv4 may
+    /// be fragmented on its way, as what Linux's WireGuard sends may. Returns false where the addresses are of two families, or the datagram is longer than
     /// its lengths can say; then nothing useful is written.
     #[inline]
     #[must_use]
@@ -71,8 +74,8 @@ impl Outer {
                     version_ihl: 0x45,
                     tos: self.traffic_class,
                     total_length: total.into(),
-                    id: 0.into(),
-                    fragment: ipv4::DONT_FRAGMENT.into(),
+                    id: self.id.into(),
+                    fragment: 0.into(),
                     ttl: HOP_LIMIT,
                     protocol: ip::UDP,
                     checksum: 0.into(),
@@ -162,6 +165,7 @@ mod tests {
                 source: source.parse().unwrap(),
                 destination: destination.parse().unwrap(),
                 traffic_class: 0xb9,
+                id: 0x1234,
             };
             for len in [32, 33, 1452] {
                 let mut frame = vec![0xa5; outer.header_len() + len];
@@ -184,7 +188,7 @@ mod tests {
                 if outer.destination.is_ipv4() {
                     assert!(ipv4::header_checksum_valid(packet));
                     let header = ipv4::Header::ref_from_prefix(packet).unwrap().0;
-                    assert_eq!(header.fragment.get(), ipv4::DONT_FRAGMENT);
+                    assert_eq!((header.id.get(), header.fragment.get()), (0x1234, 0));
                 }
             }
         }
@@ -198,6 +202,7 @@ mod tests {
             source: source.parse().unwrap(),
             destination: destination.parse().unwrap(),
             traffic_class: 0,
+            id: 0,
         };
         assert!(!outer("192.0.2.1:1", "[2001:db8::1]:1").write(&mut [0; 100]));
         let right = outer("192.0.2.1:1", "192.0.2.2:1");

@@ -46,6 +46,8 @@ pub struct WanPort<D, W> {
     interface: u32,
     port: u16,
     generic: bool,
+    /// The identification of the next IPv4 packet.
+    id: u16,
     arrived: Vec<Frame>,
     out: Vec<Frame>,
     slow: Vec<Frame>,
@@ -90,6 +92,7 @@ impl<D: Device, W: Ways> WanPort<D, W> {
             interface: parts.interface,
             port: parts.port,
             generic: parts.generic,
+            id: 0,
             arrived: Vec::with_capacity(256),
             out: Vec::with_capacity(256),
             slow: Vec::with_capacity(256),
@@ -144,7 +147,9 @@ impl<D: Device, W: Ways> WanPort<D, W> {
             source: SocketAddr::new(source, self.port),
             destination: path.remote,
             traffic_class: frame.meta.traffic_class,
+            id: self.id,
         };
+        self.id = self.id.wrapping_add(1);
         let header = outer.header_len();
         if frame.headroom() < header || header - ethernet::HEADER_LEN + frame.len() > hop.mtu {
             return false;
