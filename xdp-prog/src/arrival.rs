@@ -93,6 +93,13 @@ pub struct ArrivalProgram {
     counters: MapHandle,
 }
 
+impl AsFd for ArrivalProgram {
+    /// The program's descriptor.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.program.as_fd()
+    }
+}
+
 impl ArrivalProgram {
     /// Loads the program, which leaves every frame to the kernel until it is told more. What libbpf would print goes
     /// nowhere from then on, in the whole process.
@@ -161,14 +168,14 @@ impl ArrivalProgram {
         replace("own_v6", &self.own_v6, v6)
     }
 
-    /// Makes the prefixes behind peers exactly these, each a network's address and the length of its prefix.
+    /// Makes the prefixes behind peers exactly these, each an address in the network and the length of its prefix.
     ///
     /// # Errors
-    /// As [`ArrivalProgram::set_ports`].
+    /// As [`ArrivalProgram::set_ports`], also for a length beyond the address's.
     pub fn set_prefixes(&self, prefixes: &[(IpAddr, u8)]) -> Result<(), MapError> {
         let keys = prefixes
             .iter()
-            .map(|&(address, length)| (address, u32::from(length).to_ne_bytes().to_vec()));
+            .map(|&(address, length)| (network(address, length), u32::from(length).to_ne_bytes().to_vec()));
         let (v4, v6) = by_family(keys);
         replace("peers_v4", &self.peers_v4, v4)?;
         replace("peers_v6", &self.peers_v6, v6)
@@ -242,11 +249,11 @@ impl ArrivalProgram {
     }
 
     /// Runs the program on one frame without a device, and says what it returned: `XDP_DROP` (1), `XDP_PASS` (2) or
-    /// `XDP_REDIRECT` (4). The frame arrives on queue 0.
+    /// `XDP_REDIRECT` (4), and what the frame is then. The frame arrives on queue 0.
     ///
     /// # Errors
     /// The kernel's: it takes no frame shorter than an Ethernet header.
-    pub fn run(&self, frame: &[u8]) -> io::Result<u32> {
+    pub fn run(&self, frame: &[u8]) -> io::Result<(u32, Vec<u8>)> {
         sys::run(self.program.as_fd(), frame)
     }
 }
@@ -269,15 +276,33 @@ fn by_family(keys: impl Iterator<Item = (IpAddr, Vec<u8>)>) -> (BTreeSet<Vec<u8>
     (v4, v6)
 }
 
-/// Makes a map's keys exactly these; what is wanted comes before what is not goes, so that nothing wanted is ever away.
+/// An address without its host bits. The kernel takes keys that differ in them for one and the same, `replace` would not.
+fn network(address: IpAddr, length: u8) -> IpAddr {
+    let length = u32::from(length);
+    match address {
+        IpAddr::V4(address) => {
+            let host = u32::MAX.checked_shr(length).unwrap_or(0);
+            IpAddr::V4((address.to_bits() & !host).into())
+        }
+        IpAddr::V6(address) => {
+            let host = u128::MAX.checked_shr(length).unwrap_or(0);
+            IpAddr::V6((address.to_bits() & !host).into())
+        }
+    }
+}
+
+/// Makes a map's keys exactly these. What is wanted comes before what is not goes, so that nothing wanted is ever away;
+/// where the map has no room for both, the rest comes afterwards.
 fn replace(name: &'static str, map: &MapHandle, wanted: BTreeSet<Vec<u8>>) -> Result<(), MapError> {
     let there: BTreeSet<Vec<u8>> = map.keys().collect();
-    for key in wanted.difference(&there) {
-        map.update(key, &[1], MapFlags::ANY)
-            .map_err(|error| map_error(name, error))?;
-    }
+    let add = || {
+        wanted
+            .difference(&there)
+            .try_for_each(|key| map.update(key, &[1], MapFlags::ANY))
+    };
+    let added = add();
     for key in there.difference(&wanted) {
         map.delete(key).map_err(|error| map_error(name, error))?;
     }
-    Ok(())
+    added.or_else(|_| add()).map_err(|error| map_error(name, error))
 }

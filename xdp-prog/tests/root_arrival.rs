@@ -1,9 +1,11 @@
 //! The XDP program against its twin in Rust, frame by frame, and on devices.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use libbpf_rs::{Xdp, XdpFlags};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use std::net::IpAddr;
+use std::os::fd::AsFd as _;
 use weir_bench::{Namespace, Topology};
 use weir_wire::arrival::{Device, VERDICTS, Verdict, arrival};
 use weir_xdp_prog::{ArrivalProgram, ArrivalSettings, AttachError, AttachMode};
@@ -226,7 +228,7 @@ fn action(verdict: Verdict) -> u32 {
     }
 }
 
-/// Catches any frame on which the program and its twin disagree, and verdicts that the frames never reach.
+/// Catches any frame on which the program and its twin disagree, or that the program changes, and verdicts that the frames never reach.
 #[test]
 fn the_program_and_its_twin_agree() {
     let seed = std::env::var(SEED).map_or_else(|_| rand_seed(), |text| text.parse().unwrap());
@@ -247,12 +249,16 @@ fn the_program_and_its_twin_agree() {
         }
         let frame = generator.frame();
         let verdict = arrival(&frame, &told).verdict();
-        let did = program.run(&frame).unwrap();
+        let (did, after) = program.run(&frame).unwrap();
         expected[verdict as usize] += 1;
         assert_eq!(
             did,
             action(verdict),
             "{SEED}={seed}, frame {number}: {verdict:?} {frame:02x?}"
+        );
+        assert!(
+            after == frame,
+            "{SEED}={seed}, frame {number} was changed: {frame:02x?}"
         );
         // Counters are read now and then; the frame at fault is among the last of them.
         if number % 1_000 == 999 {
@@ -319,6 +325,68 @@ fn the_ceiling_is_for_those_who_proved_nothing() {
     );
 }
 
+/// An initiation for a port, which is taken where the port is known.
+fn to_port(port: u16) -> Vec<u8> {
+    let mut frame = initiation(3);
+    frame[36..38].copy_from_slice(&port.to_be_bytes());
+    frame
+}
+
+/// What the program counts a frame as.
+fn counted(program: &ArrivalProgram, frame: &[u8]) -> usize {
+    let before = program.counters().unwrap();
+    program.run(frame).unwrap();
+    let after = program.counters().unwrap();
+    (0..VERDICTS).find(|&at| after[at] == before[at] + 1).unwrap()
+}
+
+/// Catches a set that cannot be exchanged for another once both together exceed the map, which holds 64 ports.
+#[test]
+fn a_large_set_is_exchanged_for_another() {
+    let program = ArrivalProgram::load().unwrap();
+    Told::both_roles().tell(&program);
+    let (first, second): (Vec<u16>, Vec<u16>) = ((1_000..1_050).collect(), (2_000..2_050).collect());
+    for (there, gone) in [(&first, &second), (&second, &first)] {
+        program.set_ports(there).unwrap();
+        for (port, expected) in [
+            (there[0], Verdict::Wan),
+            (there[49], Verdict::Wan),
+            (gone[0], Verdict::Kernel),
+            (gone[49], Verdict::Kernel),
+        ] {
+            assert_eq!(
+                counted(&program, &to_port(port)),
+                expected as usize,
+                "port {port}"
+            );
+        }
+    }
+    program.set_ports(&(1..=65).collect::<Vec<_>>()).unwrap_err();
+    program.set_ports(&[443]).unwrap();
+    assert_eq!(counted(&program, &to_port(443)), Verdict::Wan as usize);
+}
+
+/// Catches a network that is lost when it is written with another address in it, and lengths that no address has.
+#[test]
+fn a_prefix_is_the_same_however_it_is_written() {
+    let program = ArrivalProgram::load().unwrap();
+    let mut told = Told::both_roles();
+    told.tell(&program);
+    let mut frame = initiation(3);
+    frame[22] = 64;
+    frame[26..34].copy_from_slice(&[198, 51, 100, 7, 10, 77, 3, 4]);
+    for address in [[10, 77, 3, 4], [10, 77, 0, 0], [10, 77, 255, 255]] {
+        told.prefixes = vec![(address.into(), 16)];
+        program.set_prefixes(&told.prefixes).unwrap();
+        assert_eq!(counted(&program, &frame), Verdict::Lan as usize, "{address:?}");
+    }
+    program.set_prefixes(&[([0, 0, 0, 0].into(), 0)]).unwrap();
+    assert_eq!(counted(&program, &frame), Verdict::Lan as usize);
+    program.set_prefixes(&[([10, 77, 0, 0].into(), 33)]).unwrap_err();
+    program.set_prefixes(&[]).unwrap();
+    assert_eq!(counted(&program, &frame), Verdict::Kernel as usize);
+}
+
 fn device(topology: &Topology, namespace: &Namespace) -> (String, u32) {
     let name = topology.interface("x");
     namespace
@@ -355,5 +423,36 @@ fn a_program_goes_with_its_owner_and_leaves_others_alone() {
         assert_eq!(shown(), before, "{mode:?}");
         drop(attached);
         assert!(!shown().contains("prog/xdp"), "{mode:?}: {}", shown());
+    }
+}
+
+/// Catches a program of the kind that stays without an owner, as `ip link` attaches them, being replaced.
+#[test]
+fn a_program_without_an_owner_is_left_alone() {
+    let topology = Topology::new().unwrap();
+    let namespace = topology.namespace("xdp").unwrap();
+    let (name, number) = device(&topology, &namespace);
+    let shown = || namespace.ip(&format!("link show dev {name}")).unwrap();
+    let (first, second) = (ArrivalProgram::load().unwrap(), ArrivalProgram::load().unwrap());
+    for there in [|| XdpFlags::DRV_MODE, || XdpFlags::SKB_MODE] {
+        let foreign = Xdp::new(first.as_fd());
+        namespace
+            .enter(|| foreign.attach(number as i32, there()))
+            .unwrap();
+        let before = shown();
+        assert!(before.contains("prog/xdp"), "{before}");
+        for mode in [AttachMode::Driver, AttachMode::Generic] {
+            let refused = namespace
+                .enter(|| second.attach(number, mode).map(drop))
+                .unwrap_err();
+            assert!(
+                matches!(refused, AttachError::Occupied(_)),
+                "{before}, {mode:?}: {refused}"
+            );
+        }
+        assert_eq!(shown(), before);
+        namespace
+            .enter(|| foreign.detach(number as i32, there()))
+            .unwrap();
     }
 }
