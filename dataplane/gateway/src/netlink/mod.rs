@@ -8,6 +8,7 @@ mod address;
 mod link;
 mod monitor;
 mod namespace;
+mod neighbour;
 mod path;
 mod route;
 mod socket;

@@ -4,13 +4,15 @@ use super::address::family;
 use super::{Error, Netlink};
 use core::net::IpAddr;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteVia};
 
 /// The first hop of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Path {
     /// The link by which it leaves.
     pub link: u32,
+    /// The router that it goes to first; `None` where the destination is on the link.
+    pub gateway: Option<IpAddr>,
     /// The largest packet in bytes: that of the route or of a learnt path MTU where there is one, else the link's.
     pub mtu: u32,
     /// The source address that the kernel would choose.
@@ -34,10 +36,14 @@ impl Netlink {
         else {
             return Err(Error::Unreadable(what()));
         };
-        let (mut link, mut mtu, mut source) = (None, None, None);
+        let (mut link, mut gateway, mut mtu, mut source) = (None, None, None, None);
         for attribute in route.attributes {
             match attribute {
                 RouteAttribute::Oif(index) => link = Some(index),
+                RouteAttribute::Gateway(RouteAddress::Inet(v4)) => gateway = Some(v4.into()),
+                RouteAttribute::Gateway(RouteAddress::Inet6(v6)) => gateway = Some(v6.into()),
+                // An IPv4 route over an IPv6 router (RFC 5549).
+                RouteAttribute::Via(RouteVia::Inet6(v6)) => gateway = Some(v6.into()),
                 RouteAttribute::PrefSource(RouteAddress::Inet(v4)) => source = Some(v4.into()),
                 RouteAttribute::PrefSource(RouteAddress::Inet6(v6)) => source = Some(v6.into()),
                 RouteAttribute::Metrics(metrics) => {
@@ -53,6 +59,7 @@ impl Netlink {
         let of_link = self.link_of_index(link)?.mtu;
         Ok(Path {
             link,
+            gateway,
             mtu: mtu.map_or(of_link, |m| m.min(of_link)),
             source,
         })
