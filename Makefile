@@ -75,6 +75,7 @@ test: test-deps build peers kernels ## every test, with namespaces, peers and vi
 
 vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
 	bench/vm/selftest
+	bench/vm/af-xdp
 
 # Built in a folder of its own, because libbpf for this machine is built with other flags there.
 check-aarch64: build-deps ## the tests that need no privileges on an emulated aarch64; both binaries linked for it

@@ -149,6 +149,16 @@ struct {
 	__type(value, struct bucket);
 } buckets SEC(".maps");
 
+/*
+ * Tells the verifier that a number has 16 bits, which that of Linux 6.1 and 6.12 forgets when bytes are swapped; the
+ * compiler knows it and would leave a mere mask out.
+ */
+static __always_inline __u32 of_16_bits(__u32 number)
+{
+	asm volatile("%0 &= 0xffff" : "+r"(number));
+	return number;
+}
+
 /* Whether an initiation without mac2 is within the ceiling of this core. */
 static __always_inline int within_ceiling(const struct settings *set)
 {
@@ -244,7 +254,7 @@ static __always_inline enum verdict ipv4(const struct settings *set, const struc
 	if ((const void *)(ip + 1) > end)
 		return MALFORMED;
 	header = (__u32)ip->ihl * 4;
-	total = bpf_ntohs(ip->tot_len);
+	total = of_16_bits(bpf_ntohs(ip->tot_len));
 	if (ip->version != 4 || header < sizeof(*ip) || header > total || (const __u8 *)ip + total > (const __u8 *)end)
 		return MALFORMED;
 	__builtin_memcpy(key.address, &ip->daddr, 4);
@@ -283,7 +293,7 @@ static __always_inline enum verdict ipv6(const struct settings *set, const struc
 
 	if ((const void *)(ip + 1) > end)
 		return MALFORMED;
-	payload = bpf_ntohs(ip->payload_len);
+	payload = of_16_bits(bpf_ntohs(ip->payload_len));
 	if (ip->version != 6 || (const __u8 *)(ip + 1) + payload > (const __u8 *)end)
 		return MALFORMED;
 	__builtin_memcpy(key.address, &ip->daddr, 16);
