@@ -26,6 +26,9 @@ pub const BURST: usize = 32;
 /// Messages in the ring from one shard to another.
 pub const HANDOFF_RING: usize = 1024;
 
+/// Datagrams of a shard that came before their session and are looked at once more.
+pub const EARLY_RING: usize = 64;
+
 /// Frames that all ports of one shard own together at most: the size of the rings by which they come home.
 pub const FRAMES_PER_SHARD: usize = 8192;
 

@@ -4,7 +4,7 @@
 //! holds every frame the home owns, so a return cannot fail. A shard that sleeps is woken once a batch by its alarm.
 
 use crate::indices::IndexUse;
-use crate::limits::{FRAMES_PER_SHARD, HANDOFF_RING};
+use crate::limits::{EARLY_RING, FRAMES_PER_SHARD, HANDOFF_RING};
 use crate::peer::Peer;
 use crate::slots::{Shard, Slot};
 use crate::tables::PeerId;
@@ -132,9 +132,9 @@ pub fn mesh(shards: usize) -> Vec<Links> {
         .collect();
     for from in 0..shards {
         for to in 0..shards {
-            // A shard's ring to itself exists so that numbers are places; nothing is ever put into it.
+            // To itself a shard sends only what is to be looked at again later.
             let (messages, frames) = if from == to {
-                (1, 1)
+                (EARLY_RING, 1)
             } else {
                 (HANDOFF_RING, FRAMES_PER_SHARD)
             };
@@ -195,6 +195,11 @@ impl Links {
         self.rung[at] = true;
         let sent = self.home_to[at].push(frame);
         assert!(sent.is_ok(), "the ring home holds every frame of its home");
+    }
+
+    /// Messages from `from` that have arrived.
+    pub fn arrived(&self, from: usize) -> usize {
+        self.from[from].slots()
     }
 
     /// The next message from `from`.

@@ -60,6 +60,36 @@ fn every_shard_carries_sessions() {
     }
 }
 
+// Catches the first packet of a session lost because it overtakes its peer on the way to the shard it arrives at. The
+// client is as near as can be: it answers between two polls, while some core is late.
+#[test]
+fn the_first_packet_of_a_session_may_overtake_its_peer() {
+    for seed in seeds(200) {
+        let mut world = Clients::new(seed, 4, 16);
+        world.sim.gateways[A].wan_steering = [WanSteering::Slot, WanSteering::Wrong][seed as usize % 2];
+        let client = seed as usize / 2 % 16;
+        let (from, to) = (world.clients[client].address, world.sim.gateways[A].address());
+        let (at, now) = (world.sim.instant(), world.sim.now_ns);
+        let packet = world.packet(client, 1);
+        let gateway = &mut world.sim.gateways[A];
+        gateway.deliver(from, to, 0, &world.clients[client].initiation(at));
+        while gateway.round(now) {
+            while let Some(sent) = gateway.sent() {
+                if world.clients[client].receive(&sent.bytes, at) == Received::Session {
+                    gateway.deliver(from, to, 0, &world.clients[client].data(&packet, at));
+                }
+            }
+        }
+        assert_eq!(
+            gateway.host_received(),
+            [packet],
+            "seed {seed}: {:?}",
+            gateway.drops()
+        );
+        world.sim.assert_frames_home();
+    }
+}
+
 // Catches packets lost, doubled or reordered into drops on their way between shards, and frames that do not find home.
 #[test]
 fn packets_arrive_whether_none_or_all_are_handed_over() {

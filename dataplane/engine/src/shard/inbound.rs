@@ -31,7 +31,7 @@ pub(super) struct Candidate {
 pub(super) enum Lead {
     /// To a peer at home here.
     Here(Place),
-    /// To another shard, for a session of this peer if it is known whose it is.
+    /// To another shard, or back to this one, for a session of this peer if it is known whose it is.
     There(Number, Option<PeerHome>),
     /// Nowhere.
     Nowhere,
@@ -329,6 +329,8 @@ impl Shard {
         match (self.indices.get(index), peer) {
             (Some(Entry::Peer(place)), _) => Lead::Here(place),
             (Some(Entry::Elsewhere(id)), _) | (None, Some(id)) => self.lead_home(id),
+            // The answer that this index is for has left, and its peer is on the way here.
+            (Some(Entry::Reserved), _) if handed.hops < HOPS_MAX => Lead::There(self.number, None),
             (Some(Entry::Reserved | Entry::Retired), _) => Lead::Nowhere,
             (None, None) => self.lead_to(Slot::of(index), None),
         }
@@ -386,7 +388,7 @@ impl Shard {
         } else {
             match self.links.send(to, message) {
                 Ok(()) => {
-                    self.counters.handed_over += 1;
+                    self.counters.handed_over += u64::from(to != self.number);
                     return;
                 }
                 Err(message) => (message, Drop::HandoffFull),
