@@ -14,11 +14,13 @@
 mod memory;
 mod queue;
 mod ring;
+mod site;
 mod socket;
 mod sys;
 mod wan;
 
 pub use memory::{CHUNK, MemoryError};
 pub use queue::{Queue, QueueCounters, Refused, Store};
+pub use site::{Hop, Site};
 pub use socket::{Copying, Kernel, OpenError, SocketOptions};
-pub use wan::{Hop, WanParts, WanPort, Ways};
+pub use wan::{WanParts, WanPort};

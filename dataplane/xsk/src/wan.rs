@@ -6,43 +6,23 @@
 //! copied into a frame of the socket's own, which is the slow path; everything else is never copied.
 
 use crate::queue::Queue;
+use crate::site::Site;
 use crate::socket::Copying;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use weir_frame::{Frame, Home, LocalAddress, Path, Port, PortCounters, PortMode, PortRole};
-use weir_wire::arrival::{Arrival, Datagram, Device, arrival};
+use weir_wire::arrival::{Arrival, Datagram, arrival};
 use weir_wire::ethernet;
 use weir_wire::outer::{LEN_V4, LEN_V6, Outer};
 
 /// Local addresses that no longer work and are yet to be told.
 const FORGOTTEN: usize = 256;
 
-/// The next hop of a datagram on this port's device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Hop {
-    /// The next hop's and the device's own MAC address.
-    pub macs: ([u8; 6], [u8; 6]),
-    /// The address that the host sends from where nothing else is asked for.
-    pub source: IpAddr,
-    /// Bytes of the longest IP packet.
-    pub mtu: usize,
-}
-
-/// What is known of the ways out of this host by this port's device.
-pub trait Ways: Send {
-    /// The next hop to an address, where that is known and lies on the device; the kernel finds all others.
-    fn hop(&self, destination: IpAddr) -> Option<Hop>;
-
-    /// Whether this host may send from an address.
-    fn is_own(&self, address: IpAddr) -> bool;
-}
-
 /// The port.
-pub struct WanPort<D, W> {
+pub struct WanPort<S> {
     queue: Queue,
     socket: Box<dyn Port>,
-    device: D,
-    ways: W,
+    site: S,
     interface: u32,
     port: u16,
     generic: bool,
@@ -56,15 +36,13 @@ pub struct WanPort<D, W> {
 }
 
 /// What the port is made of.
-pub struct WanParts<D, W> {
+pub struct WanParts<S> {
     /// The device's queue.
     pub queue: Queue,
     /// The port of an ordinary UDP socket, of the same home.
     pub socket: Box<dyn Port>,
-    /// What the XDP program was told of the device.
-    pub device: D,
-    /// The ways out.
-    pub ways: W,
+    /// What is known of the device, as the XDP program was told, and of the ways out by it.
+    pub site: S,
     /// The device's number.
     pub interface: u32,
     /// The UDP port that datagrams leave from.
@@ -73,12 +51,12 @@ pub struct WanParts<D, W> {
     pub generic: bool,
 }
 
-impl<D: Device, W: Ways> WanPort<D, W> {
+impl<S: Site> WanPort<S> {
     /// A port that is ready.
     ///
     /// # Panics
     /// If queue and socket are of two homes.
-    pub fn new(mut parts: WanParts<D, W>) -> Self {
+    pub fn new(mut parts: WanParts<S>) -> Self {
         assert_eq!(
             parts.queue.pool().home(),
             parts.socket.home(),
@@ -87,8 +65,7 @@ impl<D: Device, W: Ways> WanPort<D, W> {
         Self {
             queue: parts.queue,
             socket: parts.socket,
-            device: parts.device,
-            ways: parts.ways,
+            site: parts.site,
             interface: parts.interface,
             port: parts.port,
             generic: parts.generic,
@@ -131,11 +108,11 @@ impl<D: Device, W: Ways> WanPort<D, W> {
             return false;
         }
         let Some(path) = frame.meta.path else { return false };
-        let Some(hop) = self.ways.hop(path.remote.ip()) else {
+        let Some(hop) = self.site.hop(path.remote.ip()) else {
             return false;
         };
         let source = match path.local {
-            Some(local) if self.ways.is_own(local.ip) => local.ip,
+            Some(local) if self.site.is_own(local.ip) => local.ip,
             Some(_) => {
                 self.forget(path.remote);
                 hop.source
@@ -187,13 +164,14 @@ impl<D: Device, W: Ways> WanPort<D, W> {
     }
 }
 
-impl<D: Device + Send, W: Ways> Port for WanPort<D, W> {
+impl<S: Site> Port for WanPort<S> {
     fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
+        self.site.refresh();
         let mut arrived = core::mem::take(&mut self.arrived);
         self.queue.receive(&mut arrived, limit);
         let mut count = 0;
         for mut frame in arrived.drain(..) {
-            let Arrival::Wan(datagram) = arrival(frame.bytes(), &self.device) else {
+            let Arrival::Wan(datagram) = arrival(frame.bytes(), &self.site) else {
                 self.counted.rx_malformed += 1;
                 self.queue.pool().give_back(frame);
                 continue;
@@ -212,6 +190,7 @@ impl<D: Device + Send, W: Ways> Port for WanPort<D, W> {
     }
 
     fn transmit(&mut self, frames: &mut Vec<Frame>) {
+        self.site.refresh();
         for mut frame in frames.drain(..) {
             let len = frame.len();
             if self.address(&mut frame) {

@@ -10,7 +10,7 @@ use weir_frame::{Frame, FramePool, Home, LocalAddress, Path, PoolSize, Port, Por
 use weir_sockets::{SlotTable, UdpGroup, UdpOptions};
 use weir_wire::arrival::Device;
 use weir_xdp_prog::{ArrivalProgram, ArrivalSettings, AttachMode, Attachment};
-use weir_xsk::{Hop, Queue, SocketOptions, Store, WanParts, WanPort, Ways};
+use weir_xsk::{Hop, Queue, Site, SocketOptions, Store, WanParts, WanPort};
 
 const HOME: Home = Home { shard: 0, port: 0 };
 const PORT: u16 = 51820;
@@ -47,7 +47,9 @@ impl Device for Told {
     }
 }
 
-impl Ways for Told {
+impl Site for Told {
+    fn refresh(&mut self) {}
+
     fn hop(&self, destination: IpAddr) -> Option<Hop> {
         let source = self
             .own
@@ -59,16 +61,12 @@ impl Ways for Told {
             mtu: 1500,
         })
     }
-
-    fn is_own(&self, address: IpAddr) -> bool {
-        self.own.contains(&address)
-    }
 }
 
 struct Side {
     namespace: Namespace,
     told: Told,
-    port: WanPort<Told, Told>,
+    port: WanPort<Told>,
     _group: UdpGroup,
     _program: ArrivalProgram,
     _attached: Attachment,
@@ -159,8 +157,7 @@ fn side(namespace: Namespace, interface: u32, told: Told, mode: AttachMode) -> S
     let port = WanPort::new(WanParts {
         queue,
         socket: Box::new(socket),
-        device: told.clone(),
-        ways: told.clone(),
+        site: told.clone(),
         interface,
         port: PORT,
         generic: mode == AttachMode::Generic,
