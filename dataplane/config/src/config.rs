@@ -7,13 +7,14 @@ use crate::interface::{self, Interface};
 use crate::key::{ReadKey, public_key};
 use crate::limits::{self, Limits};
 use crate::peer::{self, Declared};
+use crate::port::{self, Port};
 use crate::problem::{Problem, Problems, Wrong};
 use crate::reader::{Reader, Section};
 use toml::de::{DeTable, DeValue};
 use weir_abi::desired::{Desired, Peer};
 use weir_abi::key::PublicKey;
 
-const SECTIONS: &[&str] = &["interface", "gateway", "dataplane", "limits", "peer"];
+const SECTIONS: &[&str] = &["interface", "gateway", "dataplane", "port", "limits", "peer"];
 
 /// A configuration that was checked as a whole.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,6 +25,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// Shards, offloads, buffers.
     pub dataplane: Dataplane,
+    /// Devices of AF_XDP, at most one of each role.
+    pub ports: Vec<Port>,
     /// Ceilings.
     pub limits: Limits,
     /// The peers in the order of the file, each key, name and prefix once.
@@ -114,10 +117,12 @@ fn read(reader: &mut Reader<'_>, document: &DeTable<'_>, keys: (&str, ReadKey<'_
     check::peers(reader, &declared);
     let section = section?;
     let interface = interface::read(reader, &section, keys, &mut warnings)?;
+    let ports = port::read_all(reader, document.get("port"), &interface.name);
     let mut config = Config {
         interface,
         gateway: gateway.unwrap_or_default(),
         dataplane: dataplane.unwrap_or_default(),
+        ports,
         limits: limits.unwrap_or_default(),
         peers: Vec::new(),
         warnings,

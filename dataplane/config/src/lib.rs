@@ -20,6 +20,7 @@ mod interface;
 pub mod key;
 mod limits;
 mod peer;
+mod port;
 pub mod problem;
 mod reader;
 pub mod starter;
@@ -33,3 +34,4 @@ pub use interface::{
 };
 pub use limits::Limits;
 pub use peer::is_peer_name;
+pub use port::{Port, PortMode, PortRole};
