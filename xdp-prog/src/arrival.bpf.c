@@ -119,13 +119,14 @@ struct {
 	__type(value, __u8);
 } own_v6 SEC(".maps");
 
+/* Whether what a prefix holds goes into the tunnel. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
 	__uint(max_entries, PREFIXES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct key_v4);
 	__type(value, __u8);
-} peers_v4 SEC(".maps");
+} routes_v4 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -133,7 +134,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct key_v6);
 	__type(value, __u8);
-} peers_v6 SEC(".maps");
+} routes_v6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -247,6 +248,7 @@ static __always_inline int routed_v4(const __u8 *address)
 static __always_inline enum verdict ipv4(const struct settings *set, const struct iphdr *ip, const void *end)
 {
 	struct key_v4 key = { .length = 32 };
+	const __u8 *into_tunnel;
 	__u8 source[4];
 	__u32 header;
 	__u32 total;
@@ -270,7 +272,8 @@ static __always_inline enum verdict ipv4(const struct settings *set, const struc
 	__builtin_memcpy(source, &ip->saddr, 4);
 	if (!(set->roles & ROLE_LAN) || !routed_v4(source) || !routed_v4(key.address))
 		return KERNEL;
-	if (!bpf_map_lookup_elem(&peers_v4, &key))
+	into_tunnel = bpf_map_lookup_elem(&routes_v4, &key);
+	if (!into_tunnel || !*into_tunnel)
 		return KERNEL;
 	if (header > sizeof(*ip))
 		return OPTIONS;
@@ -288,6 +291,7 @@ static __always_inline int routed_v6(const __u8 *address)
 static __always_inline enum verdict ipv6(const struct settings *set, const struct ipv6hdr *ip, const void *end)
 {
 	struct key_v6 key = { .length = 128 };
+	const __u8 *into_tunnel;
 	__u8 source[16];
 	__u32 payload;
 
@@ -307,7 +311,8 @@ static __always_inline enum verdict ipv6(const struct settings *set, const struc
 	__builtin_memcpy(source, &ip->saddr, 16);
 	if (!(set->roles & ROLE_LAN) || !routed_v6(source) || !routed_v6(key.address))
 		return KERNEL;
-	if (!bpf_map_lookup_elem(&peers_v6, &key))
+	into_tunnel = bpf_map_lookup_elem(&routes_v6, &key);
+	if (!into_tunnel || !*into_tunnel)
 		return KERNEL;
 	if (ip->nexthdr == HOP_BY_HOP)
 		return OPTIONS;

@@ -4,7 +4,7 @@ use crate::reuseport::{LoadError, MapError, load_error, map_error};
 use crate::sys;
 use libbpf_rs::skel::{OpenSkel, SkelBuilder};
 use libbpf_rs::{MapCore, MapFlags, MapHandle};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::net::IpAddr;
@@ -88,8 +88,8 @@ pub struct ArrivalProgram {
     ports: MapHandle,
     own_v4: MapHandle,
     own_v6: MapHandle,
-    peers_v4: MapHandle,
-    peers_v6: MapHandle,
+    routes_v4: MapHandle,
+    routes_v6: MapHandle,
     counters: MapHandle,
 }
 
@@ -122,8 +122,8 @@ impl ArrivalProgram {
             ports: MapHandle::try_from(&maps.ports).map_err(load_error)?,
             own_v4: MapHandle::try_from(&maps.own_v4).map_err(load_error)?,
             own_v6: MapHandle::try_from(&maps.own_v6).map_err(load_error)?,
-            peers_v4: MapHandle::try_from(&maps.peers_v4).map_err(load_error)?,
-            peers_v6: MapHandle::try_from(&maps.peers_v6).map_err(load_error)?,
+            routes_v4: MapHandle::try_from(&maps.routes_v4).map_err(load_error)?,
+            routes_v6: MapHandle::try_from(&maps.routes_v6).map_err(load_error)?,
             counters: MapHandle::try_from(&maps.counters).map_err(load_error)?,
         })
     }
@@ -154,7 +154,7 @@ impl ArrivalProgram {
     /// # Errors
     /// [`MapError`]: some are changed and some are not; the next call changes the rest.
     pub fn set_ports(&self, ports: &[u16]) -> Result<(), MapError> {
-        let keys = ports.iter().map(|port| port.to_be_bytes().to_vec());
+        let keys = ports.iter().map(|port| (port.to_be_bytes().to_vec(), THERE));
         replace("ports", &self.ports, keys.collect())
     }
 
@@ -163,22 +163,24 @@ impl ArrivalProgram {
     /// # Errors
     /// As [`ArrivalProgram::set_ports`].
     pub fn set_addresses(&self, addresses: &[IpAddr]) -> Result<(), MapError> {
-        let (v4, v6) = by_family(addresses.iter().map(|address| (*address, Vec::new())));
+        let (v4, v6) = by_family(addresses.iter().map(|address| (*address, Vec::new(), THERE)));
         replace("own_v4", &self.own_v4, v4)?;
         replace("own_v6", &self.own_v6, v6)
     }
 
-    /// Makes the prefixes behind peers exactly these, each an address in the network and the length of its prefix.
+    /// Makes the routes that decide what goes into the tunnel exactly these: an address in the network, the length of
+    /// its prefix, and whether what it holds goes there. The longest prefix decides, and what none holds does not go.
     ///
     /// # Errors
     /// As [`ArrivalProgram::set_ports`], also for a length beyond the address's.
-    pub fn set_prefixes(&self, prefixes: &[(IpAddr, u8)]) -> Result<(), MapError> {
-        let keys = prefixes
-            .iter()
-            .map(|&(address, length)| (network(address, length), u32::from(length).to_ne_bytes().to_vec()));
+    pub fn set_routes(&self, routes: impl Iterator<Item = (IpAddr, u8, bool)>) -> Result<(), MapError> {
+        let keys = routes.map(|(address, length, into_tunnel)| {
+            let key = u32::from(length).to_ne_bytes().to_vec();
+            (network(address, length), key, u8::from(into_tunnel))
+        });
         let (v4, v6) = by_family(keys);
-        replace("peers_v4", &self.peers_v4, v4)?;
-        replace("peers_v6", &self.peers_v6, v6)
+        replace("routes_v4", &self.routes_v4, v4)?;
+        replace("routes_v6", &self.routes_v6, v6)
     }
 
     /// Gives what is taken on a queue to a socket, which is bound to that queue of the device.
@@ -258,18 +260,24 @@ impl ArrivalProgram {
     }
 }
 
-/// Keys by address family: what comes before the address, then its bytes.
-fn by_family(keys: impl Iterator<Item = (IpAddr, Vec<u8>)>) -> (BTreeSet<Vec<u8>>, BTreeSet<Vec<u8>>) {
-    let (mut v4, mut v6) = (BTreeSet::new(), BTreeSet::new());
-    for (address, mut key) in keys {
+/// What a map has for a key that has only to be there.
+const THERE: u8 = 1;
+
+/// A map's content.
+type Content = BTreeMap<Vec<u8>, u8>;
+
+/// Keys by address family, what comes before the address and then its bytes, with their values.
+fn by_family(keys: impl Iterator<Item = (IpAddr, Vec<u8>, u8)>) -> (Content, Content) {
+    let (mut v4, mut v6) = (Content::new(), Content::new());
+    for (address, mut key, value) in keys {
         match address {
             IpAddr::V4(address) => {
                 key.extend(address.octets());
-                v4.insert(key);
+                v4.insert(key, value);
             }
             IpAddr::V6(address) => {
                 key.extend(address.octets());
-                v6.insert(key);
+                v6.insert(key, value);
             }
         }
     }
@@ -291,17 +299,26 @@ fn network(address: IpAddr, length: u8) -> IpAddr {
     }
 }
 
-/// Makes a map's keys exactly these. What is wanted comes before what is not goes, so that nothing wanted is ever away;
+/// Makes a map's content exactly this. What is wanted comes before what is not goes, so that nothing wanted is ever away;
 /// where the map has no room for both, the rest comes afterwards.
-fn replace(name: &'static str, map: &MapHandle, wanted: BTreeSet<Vec<u8>>) -> Result<(), MapError> {
-    let there: BTreeSet<Vec<u8>> = map.keys().collect();
+fn replace(name: &'static str, map: &MapHandle, wanted: Content) -> Result<(), MapError> {
+    let there: Content = map
+        .keys()
+        .map(|key| {
+            // A key that went meanwhile has no value; it is written again if it is wanted.
+            let value = map.lookup(&key, MapFlags::ANY).ok().flatten();
+            let value = value.and_then(|value| value.first().copied());
+            (key, value.unwrap_or(u8::MAX))
+        })
+        .collect();
     let add = || {
         wanted
-            .difference(&there)
-            .try_for_each(|key| map.update(key, &[1], MapFlags::ANY))
+            .iter()
+            .filter(|(key, value)| there.get(*key) != Some(value))
+            .try_for_each(|(key, value)| map.update(key, &[*value], MapFlags::ANY))
     };
     let added = add();
-    for key in there.difference(&wanted) {
+    for key in there.keys().filter(|key| !wanted.contains_key(*key)) {
         map.delete(key).map_err(|error| map_error(name, error))?;
     }
     added.or_else(|_| add()).map_err(|error| map_error(name, error))

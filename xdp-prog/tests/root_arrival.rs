@@ -23,7 +23,7 @@ struct Told {
     settings: ArrivalSettings,
     ports: Vec<u16>,
     own: Vec<IpAddr>,
-    prefixes: Vec<(IpAddr, u8)>,
+    routes: Vec<(IpAddr, u8, bool)>,
 }
 
 impl Told {
@@ -40,12 +40,14 @@ impl Told {
             own: ["192.0.2.1", "10.77.0.1", "2001:db8::1", "fd77::1"]
                 .map(address)
                 .to_vec(),
-            prefixes: vec![
-                (address("10.77.0.0"), 16),
-                (address("10.5.1.7"), 32),
-                (address("203.0.113.128"), 25),
-                (address("fd77::"), 64),
-                (address("2001:db8:5::"), 47),
+            routes: vec![
+                (address("10.77.0.0"), 16, true),
+                (address("10.77.64.0"), 18, false),
+                (address("10.5.1.7"), 32, true),
+                (address("203.0.113.128"), 25, true),
+                (address("fd77::"), 64, true),
+                (address("fd77::8000:0:0:0"), 65, false),
+                (address("2001:db8:5::"), 47, true),
             ],
         }
     }
@@ -54,7 +56,7 @@ impl Told {
         program.set(&self.settings).unwrap();
         program.set_ports(&self.ports).unwrap();
         program.set_addresses(&self.own).unwrap();
-        program.set_prefixes(&self.prefixes).unwrap();
+        program.set_routes(self.routes.iter().copied()).unwrap();
     }
 }
 
@@ -75,9 +77,9 @@ impl Device for Told {
         self.own.contains(&address)
     }
     fn is_behind_peer(&self, address: IpAddr) -> bool {
-        self.prefixes
-            .iter()
-            .any(|&(prefix, length)| within(address, prefix, length))
+        let holding = |route: &&(IpAddr, u8, bool)| within(address, route.0, route.1);
+        let longest = self.routes.iter().filter(holding).max_by_key(|route| route.1);
+        longest.is_some_and(|&(_, _, into_tunnel)| into_tunnel)
     }
 }
 
@@ -149,6 +151,7 @@ impl Generator {
             "192.0.2.1",
             "10.77.0.1",
             "10.77.3.4",
+            "10.77.65.4",
             "10.5.1.7",
             "10.5.1.8",
             "203.0.113.200",
@@ -158,6 +161,7 @@ impl Generator {
             "2001:db8::1",
             "fd77::1",
             "fd77::99",
+            "fd77::8000:0:0:99",
             "2001:db8:4::1",
             "2001:db8:6::1",
             "fe80::1",
@@ -243,7 +247,8 @@ fn the_program_and_its_twin_agree() {
             told.settings.wan = number % 150_000 != 50_000;
             told.settings.lan = number % 150_000 != 100_000;
             told.ports = vec![443 + (number / 50_000) as u16, 51820];
-            told.prefixes[1].1 = 25 + (number / 50_000 % 8) as u8;
+            told.routes[2].1 = 25 + (number / 50_000 % 8) as u8;
+            told.routes[1].2 = number / 50_000 % 2 == 1;
             told.own[1] = IpAddr::from([10, 77, 0, (number / 50_000) as u8]);
             told.tell(&program);
         }
@@ -370,21 +375,47 @@ fn a_large_set_is_exchanged_for_another() {
 #[test]
 fn a_prefix_is_the_same_however_it_is_written() {
     let program = ArrivalProgram::load().unwrap();
-    let mut told = Told::both_roles();
+    let told = Told::both_roles();
     told.tell(&program);
     let mut frame = initiation(3);
     frame[22] = 64;
     frame[26..34].copy_from_slice(&[198, 51, 100, 7, 10, 77, 3, 4]);
+    let set = |routes: &[([u8; 4], u8, bool)]| {
+        let routes = routes
+            .iter()
+            .map(|&(address, length, into)| (address.into(), length, into));
+        program.set_routes(routes)
+    };
     for address in [[10, 77, 3, 4], [10, 77, 0, 0], [10, 77, 255, 255]] {
-        told.prefixes = vec![(address.into(), 16)];
-        program.set_prefixes(&told.prefixes).unwrap();
+        set(&[(address, 16, true)]).unwrap();
         assert_eq!(counted(&program, &frame), Verdict::Lan as usize, "{address:?}");
     }
-    program.set_prefixes(&[([0, 0, 0, 0].into(), 0)]).unwrap();
+    set(&[([0, 0, 0, 0], 0, true)]).unwrap();
     assert_eq!(counted(&program, &frame), Verdict::Lan as usize);
-    program.set_prefixes(&[([10, 77, 0, 0].into(), 33)]).unwrap_err();
-    program.set_prefixes(&[]).unwrap();
+    set(&[([10, 77, 0, 0], 33, true)]).unwrap_err();
+    set(&[]).unwrap();
     assert_eq!(counted(&program, &frame), Verdict::Kernel as usize);
+}
+
+/// Catches a packet taken that the kernel would have sent elsewhere by a longer prefix, and a route that stays as it was
+/// when only where it leads to changes.
+#[test]
+fn the_longest_prefix_decides() {
+    let program = ArrivalProgram::load().unwrap();
+    let mut told = Told::both_roles();
+    let mut frame = initiation(3);
+    frame[22] = 64;
+    frame[26..34].copy_from_slice(&[198, 51, 100, 7, 10, 77, 3, 4]);
+    for (wide, narrow) in [(true, false), (false, true), (true, true), (false, false)] {
+        told.routes = vec![
+            ([10, 77, 0, 0].into(), 16, wide),
+            ([10, 77, 3, 0].into(), 24, narrow),
+        ];
+        told.tell(&program);
+        let expected = if narrow { Verdict::Lan } else { Verdict::Kernel };
+        assert_eq!(counted(&program, &frame), expected as usize, "{wide} {narrow}");
+        assert_eq!(arrival(&frame, &told).verdict(), expected);
+    }
 }
 
 fn device(topology: &Topology, namespace: &Namespace) -> (String, u32) {

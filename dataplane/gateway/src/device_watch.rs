@@ -58,7 +58,11 @@ impl Watch {
                 Event::Link(changed) if changed.index == link.index => self.changed(&changed),
                 Event::LinkGone(index) if index == link.index => return,
                 Event::Lost => return,
-                Event::Link(_) | Event::LinkGone(_) | Event::Addresses | Event::Routes => {}
+                Event::Link(_)
+                | Event::LinkGone(_)
+                | Event::Addresses
+                | Event::Routes
+                | Event::Neighbour(..) => {}
             }
         }
     }

@@ -10,15 +10,29 @@ use nix::errno::Errno;
 impl Netlink {
     /// The addresses of a link, each with its prefix length.
     pub fn addresses(&mut self, link: u32) -> Result<Vec<(IpAddr, u8)>, Error> {
+        let of_link = |found: &AddressMessage| found.header.index == link;
+        self.addresses_where(of_link)
+    }
+
+    /// The addresses of all links of this host.
+    pub fn own_addresses(&mut self) -> Result<Vec<IpAddr>, Error> {
+        let all = self.addresses_where(|_| true)?;
+        Ok(all.into_iter().map(|(address, _)| address).collect())
+    }
+
+    fn addresses_where(
+        &mut self,
+        wanted: impl Fn(&AddressMessage) -> bool,
+    ) -> Result<Vec<(IpAddr, u8)>, Error> {
         let message = RouteNetlinkMessage::GetAddress(AddressMessage::default());
         let all = self.dump(message, || "listing addresses".to_owned())?;
-        let ours = all.into_iter().filter_map(|message| match message {
-            RouteNetlinkMessage::NewAddress(found) if found.header.index == link => {
+        let found = all.into_iter().filter_map(|message| match message {
+            RouteNetlinkMessage::NewAddress(found) if wanted(&found) => {
                 Some((local(&found)?, found.header.prefix_len))
             }
             _ => None,
         });
-        Ok(ours.collect())
+        Ok(found.collect())
     }
 
     /// Makes a link's addresses `new` where they were `old`: takes away what is only in the old ones and adds what is

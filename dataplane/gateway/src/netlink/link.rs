@@ -16,6 +16,8 @@ pub struct Link {
     pub mtu: u32,
     /// Whether it was set up.
     pub up: bool,
+    /// Its own MAC address, where it has one of six bytes.
+    pub mac: Option<[u8; 6]>,
 }
 
 impl Link {
@@ -34,6 +36,10 @@ impl Link {
             name,
             mtu,
             up: message.header.flags.contains(LinkFlags::Up),
+            mac: message.attributes.iter().find_map(|a| match a {
+                LinkAttribute::Address(address) => address.as_slice().try_into().ok(),
+                _ => None,
+            }),
         })
     }
 }

@@ -12,6 +12,7 @@ mod neighbour;
 mod path;
 mod route;
 mod socket;
+mod table;
 
 pub use link::Link;
 pub use monitor::{Event, Monitor};

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -32,6 +33,8 @@ pub enum Event {
     Addresses,
     /// Some route that is not of Weir's making came or went.
     Routes,
+    /// A neighbour on the link of that number is found, changed or lost. Only a [`Monitor::start`] tells.
+    Neighbour(u32, IpAddr),
     /// Changes were lost for there were too many: look at everything again.
     Lost,
 }
@@ -45,16 +48,16 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Listens in the thread's network namespace.
+    /// Listens in the thread's network namespace, to what becomes of neighbours too.
     pub fn start() -> Result<Self, Error> {
-        Ok(Self::listen(subscribed()?)?)
+        Ok(Self::listen(subscribed(libc::RTMGRP_NEIGH)?)?)
     }
 
     /// Listens where a TUN device is now.
     pub fn of_device(tun: BorrowedFd<'_>) -> Result<Self, Error> {
         let socket = match namespace::elsewhere(tun)? {
-            Some(elsewhere) => namespace::within(elsewhere, subscribed)??,
-            None => subscribed()?,
+            Some(elsewhere) => namespace::within(elsewhere, || subscribed(0))??,
+            None => subscribed(0)?,
         };
         Ok(Self::listen(socket)?)
     }
@@ -98,9 +101,10 @@ impl Drop for Monitor {
     }
 }
 
-/// A socket that hears of links, addresses and routes.
-fn subscribed() -> io::Result<Socket> {
-    let groups = libc::RTMGRP_LINK
+/// A socket that hears of links, addresses and routes, and of what else is asked for.
+fn subscribed(more: libc::c_int) -> io::Result<Socket> {
+    let groups = more
+        | libc::RTMGRP_LINK
         | libc::RTMGRP_IPV4_IFADDR
         | libc::RTMGRP_IPV6_IFADDR
         | libc::RTMGRP_IPV4_ROUTE
@@ -182,6 +186,10 @@ fn event(change: RouteNetlinkMessage) -> Option<Event> {
         RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => Some(Event::Addresses),
         RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => {
             (!is_own(&route)).then_some(Event::Routes)
+        }
+        RouteNetlinkMessage::NewNeighbour(neighbour) | RouteNetlinkMessage::DelNeighbour(neighbour) => {
+            super::neighbour::address(&neighbour)
+                .map(|address| Event::Neighbour(neighbour.header.ifindex, address))
         }
         _ => None,
     }

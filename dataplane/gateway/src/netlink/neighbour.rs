@@ -60,3 +60,12 @@ fn message(link: u32, address: IpAddr) -> NeighbourMessage {
     message.attributes.push(NeighbourAttribute::Destination(address));
     message
 }
+
+/// The neighbour's own address; `None` for one that is no IP address, such as a bridge's.
+pub(super) fn address(message: &NeighbourMessage) -> Option<IpAddr> {
+    message.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => Some((*address).into()),
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => Some((*address).into()),
+        _ => None,
+    })
+}
