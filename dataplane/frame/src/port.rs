@@ -54,6 +54,11 @@ pub struct PortCounters {
     pub rx_too_long: u64,
     /// Received and dropped: the kernel's description of the packet made no sense.
     pub rx_malformed: u64,
+    /// Received and dropped: from one of this host's own addresses, which no other host may send from (RFC 1812,
+    /// section 5.3.8).
+    pub rx_martian: u64,
+    /// Received and dropped: longer than the tunnel's MTU. The sender is told, as often as errors may be sent.
+    pub rx_too_big: u64,
     /// Receives that failed for another reason than having nothing.
     pub rx_errors: u64,
     /// Packets sent.
@@ -79,6 +84,8 @@ impl core::ops::Add for PortCounters {
             rx_bytes: self.rx_bytes + other.rx_bytes,
             rx_too_long: self.rx_too_long + other.rx_too_long,
             rx_malformed: self.rx_malformed + other.rx_malformed,
+            rx_martian: self.rx_martian + other.rx_martian,
+            rx_too_big: self.rx_too_big + other.rx_too_big,
             rx_errors: self.rx_errors + other.rx_errors,
             tx_packets: self.tx_packets + other.tx_packets,
             tx_bytes: self.tx_bytes + other.tx_bytes,

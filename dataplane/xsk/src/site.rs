@@ -20,6 +20,10 @@ pub trait Site: Device + Send {
     /// Looks at what is new. Ports call it once a batch.
     fn refresh(&mut self);
 
-    /// The next hop to an address, where that is known and lies on the device; the kernel finds all others.
+    /// The next hop to an address, where that is known and lies on the device; the kernel finds all others. There is none
+    /// to this host's own addresses, nor to a network's broadcast address.
     fn hop(&self, destination: IpAddr) -> Option<Hop>;
+
+    /// Bytes of the longest packet that goes into the tunnel, headers included.
+    fn tunnel_mtu(&self) -> usize;
 }

@@ -61,6 +61,10 @@ impl Site for Told {
             mtu: 1500,
         })
     }
+
+    fn tunnel_mtu(&self) -> usize {
+        1420
+    }
 }
 
 struct Side {

@@ -1,0 +1,100 @@
+//! Queues of real cards' drivers, which move frames without copying, as the kernel says itself: frames both ways on every
+//! queue, and again after all that may be done to a card while it runs.
+//!
+//! The tests need two cards on one wire, which bench/vm/zero-copy has in a virtual machine.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cards;
+
+use cards::{Cards, TRAFFIC_LIMIT};
+use std::time::Duration;
+
+/// How often a queue is closed and opened again.
+const ROUNDS: usize = 50;
+
+/// The near card with all its queues open.
+fn opened() -> Cards {
+    let mut cards = Cards::new();
+    for _ in 0..cards.channels() {
+        cards.open(None);
+    }
+    assert!(cards.queues() > 1, "one queue alone shows little");
+    println!("until frames flowed: {:?}", cards.exchange(TRAFFIC_LIMIT));
+    cards
+}
+
+/// Catches a queue that is copied, that loses, changes or keeps frames, or that does not wake up when it is idle.
+#[test]
+#[ignore = "needs two cards with zero-copy: make vm-test"]
+fn every_queue_carries_frames_without_copying() {
+    let mut cards = opened();
+    for round in 0..200 {
+        cards.exchange(TRAFFIC_LIMIT);
+        if round % 50 == 0 {
+            cards.account();
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+    cards.account();
+}
+
+/// Catches a queue that is not had again, or only copied, and frames lost with a closed socket.
+#[test]
+#[ignore = "needs two cards with zero-copy: make vm-test"]
+fn queues_open_again_while_others_run() {
+    let mut cards = opened();
+    let mut longest = Duration::ZERO;
+    for round in 0..ROUNDS {
+        // Closed with frames in the kernel's hands, to be sent and to be filled.
+        let queue = round % cards.queues();
+        cards.send(queue);
+        cards.reopen(queue);
+        longest = longest.max(cards.exchange(TRAFFIC_LIMIT));
+    }
+    println!("after a queue was opened again: {longest:?} at most");
+    cards.account();
+}
+
+/// Catches queues that a link's end stops for good, and frames that a stopped card keeps.
+#[test]
+#[ignore = "needs two cards with zero-copy: make vm-test"]
+fn frames_flow_again_after_the_link_was_down() {
+    let mut cards = opened();
+    let mut longest = Duration::ZERO;
+    for _ in 0..5 {
+        for queue in 0..cards.queues() {
+            cards.send(queue);
+        }
+        cards.set_link(false);
+        for queue in 0..cards.queues() {
+            cards.send(queue);
+        }
+        cards.set_link(true);
+        cards.await_links();
+        longest = longest.max(cards.exchange(TRAFFIC_LIMIT));
+    }
+    println!("after the link was up: {longest:?} at most");
+    cards.account();
+}
+
+/// Catches queues that are not had again after the card's channels were changed, and a kernel that lets a queue end
+/// under a socket's feet.
+#[test]
+#[ignore = "needs two cards with zero-copy: make vm-test"]
+fn channels_change_while_queues_run() {
+    let mut cards = opened();
+    let all = cards.queues();
+    for _ in 0..5 {
+        println!("{all} -> 1 with sockets: {:?}", cards.set_channels(1));
+        cards.account();
+        let stores: Vec<_> = (1..all).map(|_| cards.close()).collect();
+        println!("{all} -> 1 with one socket: {:?}", cards.set_channels(1));
+        println!("until frames flowed: {:?}", cards.exchange(TRAFFIC_LIMIT));
+        println!("-> {all} with one socket: {:?}", cards.set_channels(all));
+        for store in stores.into_iter().rev() {
+            cards.open(Some(store));
+        }
+        println!("until frames flowed: {:?}", cards.exchange(TRAFFIC_LIMIT));
+    }
+    cards.account();
+}
