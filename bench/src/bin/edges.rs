@@ -61,6 +61,8 @@ const RULES: &[Rule] = &[
             "weir-noise",
             "weir-engine",
             "weir-sockets",
+            "weir-xdp-prog",
+            "weir-xsk",
         ],
         &["weir-bench", "weir-testkit"],
     ),

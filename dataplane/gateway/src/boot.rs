@@ -83,6 +83,7 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
         queue: weir_engine::limits::QUEUED_PER_PEER,
         rates: Rates::default(),
         tun: environment.tun,
+        devices: Vec::new(),
     };
     let adopted = options.tun.is_some();
     let bound = match environment.uapi {
@@ -297,6 +298,7 @@ fn options(config: &Config, mtu: u16) -> Options {
         queue: config.dataplane.queue.into(),
         rates: rates(config),
         tun: None,
+        devices: config.ports.clone(),
     }
 }
 
@@ -390,6 +392,7 @@ fn only_what_can_change(current: &Config, next: &Config) -> Result<(), String> {
         ("interface.name", current.interface.name == next.interface.name),
         ("dataplane.steering", a.steering == b.steering),
         ("dataplane.offload", a.offload == b.offload),
+        ("port", current.ports == next.ports),
         ("dataplane.burst", a.burst == b.burst),
         ("dataplane.queue", a.queue == b.queue),
         ("dataplane.buffer_kib", a.buffer_bytes == b.buffer_bytes),

@@ -1,18 +1,21 @@
 //! The data plane at work: the applier, the shards' threads, the UDP port and the TUN device, as one.
 
+use crate::netlink::Netlink;
 use crate::shard_thread::ShardThread;
 use crate::workers::Workers;
+use crate::xdp::{Begin, Card, CardError, Order, Surveyor, View};
 use core::net::SocketAddr;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use nix::errno::Errno;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_abi::change::{Change, ChangeSet, Refusal};
 use weir_abi::desired::{Desired, Revision};
 use weir_abi::key::PublicKey;
+use weir_config::PortRole;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
 use weir_engine::{
     Alarm, Applier, Command, Event, Links, PeerId, Rates, Remembered, ShardParts, Snapshot, Stamps, mesh,
@@ -21,6 +24,8 @@ use weir_frame::{FramePool, Home, PoolSize, Port};
 use weir_noise::CookieSecret;
 use weir_sockets::tun::{TunDevice, TunError, TunOptions, TunPort};
 use weir_sockets::{BindError, OffloadChoice, SlotTable, SteeringChoice, UdpGroup, UdpOptions, UdpPort};
+use weir_xdp_prog::AttachMode;
+use weir_xsk::{WanParts, WanPort};
 
 /// Commands that wait for one shard.
 const COMMANDS: usize = 64;
@@ -54,6 +59,8 @@ pub struct Options {
     pub rates: Rates,
     /// An open TUN device to be used, whose one queue is then the only one.
     pub tun: Option<OwnedFd>,
+    /// Devices of AF_XDP.
+    pub devices: Vec<weir_config::Port>,
 }
 
 /// Why the data plane could not be started or changed.
@@ -65,6 +72,12 @@ pub enum DataPlaneError {
     /// The UDP port.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A device of AF_XDP.
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// What AF_XDP ports must know of the host.
+    #[error("AF_XDP ports: {0}")]
+    Survey(String),
     /// The desired state.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -94,7 +107,11 @@ impl DataPlaneError {
             DataPlaneError::Bind(BindError::NotPermitted { .. } | BindError::Fwmark { .. }) => Errno::EPERM,
             DataPlaneError::Refused(Refusal::DeclaredInFile(_)) => Errno::EPERM,
             DataPlaneError::Refused(_) | DataPlaneError::Shards { .. } => Errno::EINVAL,
-            DataPlaneError::Bind(_) | DataPlaneError::Tun(_) | DataPlaneError::System { .. } => Errno::EIO,
+            DataPlaneError::Bind(_)
+            | DataPlaneError::Tun(_)
+            | DataPlaneError::Card(_)
+            | DataPlaneError::Survey(_)
+            | DataPlaneError::System { .. } => Errno::EIO,
         }
     }
 }
@@ -113,6 +130,7 @@ struct Inner {
     /// The ends of the rings of shards that do not run, last first.
     dormant: Vec<Links>,
     descriptors: Vec<(RawFd, Option<RawFd>)>,
+    surveyor: Option<Surveyor>,
 }
 
 /// The data plane. Its methods may be called from any thread; none is called by a shard.
@@ -121,6 +139,8 @@ pub struct DataPlane {
     alarms: Vec<Arc<Alarm>>,
     workers: Workers,
     options: Options,
+    /// Devices of AF_XDP, which outlive the shards' ports on them.
+    cards: Vec<Arc<Card>>,
     secret: [u8; 32],
     events: (Sender<Event>, Receiver<Event>),
 }
@@ -158,9 +178,17 @@ impl DataPlane {
             receive_buffer: options.buffer,
             send_buffer: options.buffer,
         };
-        let pools = (0..options.shards).map(|shard| pool(shard, WAN)).collect();
+        let pools = (0..options.shards)
+            .map(|shard| options.pool(shard, WAN))
+            .collect();
         let table = slot_table(&applier);
         let (udp, udp_ports) = UdpGroup::bind(&udp_options, pools, &table)?;
+        let cards = options
+            .devices
+            .iter()
+            .map(|device| Card::open(device).map(Arc::new));
+        let cards = cards.collect::<Result<Vec<_>, _>>()?;
+        let surveyor = survey(&cards, &tun, udp.port(), &applier)?;
         let tables = applier.published();
         let workers = Workers::start(
             workers_count(),
@@ -187,13 +215,16 @@ impl DataPlane {
                 running: Vec::new(),
                 dormant,
                 descriptors: Vec::new(),
+                surveyor,
             }),
+            cards,
             options,
         };
         {
             let mut inner = plane.lock();
+            let inner = &mut *inner;
             for ((links, udp), tun) in links.into_iter().zip(udp_ports).zip(tun_ports) {
-                plane.start_shard(&mut inner, links, udp, tun)?;
+                plane.start_shard(inner, links, udp, tun)?;
             }
         }
         Ok(plane)
@@ -245,6 +276,11 @@ impl DataPlane {
         &self.events.1
     }
 
+    /// The devices of AF_XDP.
+    pub fn cards(&self) -> &[Arc<Card>] {
+        &self.cards
+    }
+
     /// How many shards run.
     pub fn shards(&self) -> usize {
         self.lock().running.len()
@@ -278,6 +314,10 @@ impl DataPlane {
             return Err(error);
         }
         let revision = inner.applier.apply(set)?;
+        if let (Some(surveyor), true) = (&inner.surveyor, port.is_some() || mark.is_some()) {
+            let (port, mark) = (inner.udp.port(), inner.applier.fwmark());
+            surveyor.tell(Order::Socket { port, mark });
+        }
         self.wake_all();
         // Whoever keeps names and state looks again; if it lags, it will anyway.
         let _ = self.events.0.try_send(Event::Changed);
@@ -292,7 +332,11 @@ impl DataPlane {
 
     /// The tunnel's MTU is another.
     pub fn set_mtu(&self, mtu: u16) {
-        self.lock().applier.set_mtu(mtu);
+        let mut inner = self.lock();
+        inner.applier.set_mtu(mtu);
+        if let Some(surveyor) = &inner.surveyor {
+            surveyor.tell(Order::TunnelMtu(mtu));
+        }
         self.wake_all();
     }
 
@@ -326,10 +370,11 @@ impl DataPlane {
             return Err(DataPlaneError::Shards { asked: shards, most });
         }
         let mut inner = self.lock();
+        let inner = &mut *inner;
         while inner.running.len() < shards {
             let number = inner.running.len();
-            let udp = inner.udp.add(pool(number, WAN))?;
-            let tun = match inner.tun.add(pool(number, HOST)) {
+            let udp = inner.udp.add(self.options.pool(number, WAN))?;
+            let tun = match inner.tun.add(self.options.pool(number, HOST)) {
                 Ok(tun) => tun,
                 Err(error) => {
                     inner.udp.remove(number as u16)?;
@@ -340,7 +385,7 @@ impl DataPlane {
                 .dormant
                 .pop()
                 .expect("there are links for every shard up to the most");
-            self.start_shard(&mut inner, links, udp, tun)?;
+            self.start_shard(inner, links, udp, tun)?;
         }
         inner.applier.set_shards(shards);
         let table = slot_table(&inner.applier);
@@ -352,6 +397,7 @@ impl DataPlane {
         // First no new packets, then time for those under way, then the end.
         for shard in shards..inner.running.len() {
             inner.tun.remove(shard as u16)?;
+            self.cards.iter().for_each(|card| card.take_back(shard as u32));
         }
         std::thread::sleep(DRAIN);
         while inner.running.len() > shards {
@@ -381,16 +427,46 @@ impl DataPlane {
         tun: TunPort,
     ) -> Result<(), DataPlaneError> {
         let (v4, v6) = udp.descriptors();
-        let descriptors: Vec<RawFd> = [Some(v4), v6, Some(tun.descriptor())]
+        let mut descriptors: Vec<RawFd> = [Some(v4), v6, Some(tun.descriptor())]
             .into_iter()
             .flatten()
             .collect();
         let (commands, inbox) = bounded(COMMANDS);
         let shard = links.shard();
+        let port = inner.udp.port();
+        let (mut wan, host): (Box<dyn Port>, Box<dyn Port>) = (Box::new(udp), Box::new(tun));
+        for (place, card) in self.cards.iter().enumerate() {
+            let number = match card.role() {
+                PortRole::Wan => WAN,
+                PortRole::Lan => HOST,
+            };
+            let home = Home { shard, port: number };
+            let Some(queue) = card.queue(shard.into(), home)? else {
+                continue;
+            };
+            card.give(shard.into(), &queue)?;
+            descriptors.push(queue.as_fd().as_raw_fd());
+            let surveyor = inner.surveyor.as_ref().expect("cards are surveyed");
+            let site = View::new(Arc::clone(card.facts()), surveyor.missing(place));
+            let generic = card.attached() == AttachMode::Generic;
+            match card.role() {
+                PortRole::Wan => {
+                    wan = Box::new(WanPort::new(WanParts {
+                        queue,
+                        socket: wan,
+                        site,
+                        interface: card.interface(),
+                        port,
+                        generic,
+                    }));
+                }
+                PortRole::Lan => continue,
+            }
+        }
         let parts = ShardParts {
             tables: Arc::clone(inner.applier.published()),
             aead: weir_crypto::best(),
-            ports: vec![Box::new(udp) as Box<dyn Port>, Box::new(tun)],
+            ports: vec![wan, host],
             stranger_jobs: self.workers.strangers.clone(),
             own_jobs: self.workers.own.clone(),
             outcomes: self.workers.outcomes(shard),
@@ -462,32 +538,64 @@ fn open_tun(options: &mut Options) -> Result<(TunDevice, Vec<TunPort>), DataPlan
     };
     match options.tun.take() {
         Some(descriptor) => {
-            let (device, port) = TunDevice::adopt(descriptor, &tun_options, pool(0, HOST))?;
+            let (device, port) = TunDevice::adopt(descriptor, &tun_options, options.pool(0, HOST))?;
             Ok((device, vec![port]))
         }
         None => {
-            let pools = (0..options.shards).map(|shard| pool(shard, HOST)).collect();
+            let pools = (0..options.shards)
+                .map(|shard| options.pool(shard, HOST))
+                .collect();
             Ok(TunDevice::open(&options.interface, &tun_options, pools)?)
         }
     }
 }
 
-/// Enough small frames for a burst of super-packets to be cut, enough large ones to receive bursts in.
-fn pool(shard: usize, port: u16) -> FramePool {
-    let size = PoolSize {
-        small: 2560,
-        small_bytes: 2048,
-        large: 96,
-        large_bytes: 65_536 + 512,
-        headroom: 128,
-    };
-    FramePool::new(
-        Home {
+impl Options {
+    /// Enough small frames for a burst of super-packets to be cut, enough large ones to receive bursts in; fewer beside
+    /// a queue of AF_XDP, which carries most.
+    fn pool(&self, shard: usize, port: u16) -> FramePool {
+        let role = if port == WAN { PortRole::Wan } else { PortRole::Lan };
+        let (small, large) = if self.devices.iter().any(|device| device.role == role) {
+            (512, 32)
+        } else {
+            (2560, 96)
+        };
+        let size = PoolSize {
+            small,
+            small_bytes: 2048,
+            large,
+            large_bytes: 65_536 + 512,
+            headroom: 128,
+        };
+        let home = Home {
             shard: shard as u16,
             port,
-        },
-        size,
-    )
+        };
+        FramePool::new(home, size)
+    }
+}
+
+/// Surveys the host for the devices of AF_XDP, where there are any.
+fn survey(
+    cards: &[Arc<Card>],
+    tun: &TunDevice,
+    port: u16,
+    applier: &Applier,
+) -> Result<Option<Surveyor>, DataPlaneError> {
+    if cards.is_empty() {
+        return Ok(None);
+    }
+    let (_, link) =
+        Netlink::of_device(tun.as_fd()).map_err(|error| DataPlaneError::Survey(error.to_string()))?;
+    let begin = Begin {
+        tunnel: link.index,
+        port,
+        mark: applier.fwmark(),
+        tunnel_mtu: applier.published().load().mtu,
+    };
+    Surveyor::start(cards.to_vec(), begin)
+        .map(Some)
+        .map_err(DataPlaneError::Survey)
 }
 
 fn slot_table(applier: &Applier) -> SlotTable {

@@ -23,5 +23,6 @@ pub mod status;
 pub mod uapi;
 pub mod unix;
 pub mod workers;
+pub mod xdp;
 
 mod secret_bytes;

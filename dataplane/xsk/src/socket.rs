@@ -77,6 +77,18 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether the device may have no queue of that number: the kernel says no more than that the binding is invalid.
+    pub fn is_no_such_queue(&self) -> bool {
+        match self {
+            OpenError::NoZeroCopy { source, .. } | OpenError::System { source, .. } => {
+                source.raw_os_error() == Some(libc::EINVAL)
+            }
+            OpenError::InUse { .. } => false,
+        }
+    }
+}
+
 /// What the kernel counted of a socket (`XDP_STATISTICS`), in frames.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Kernel {

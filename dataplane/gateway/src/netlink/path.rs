@@ -4,7 +4,9 @@ use super::address::family;
 use super::{Error, Netlink};
 use core::net::IpAddr;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteVia};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteMetric, RouteType, RouteVia,
+};
 
 /// The first hop of a path.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +19,8 @@ pub struct Path {
     pub mtu: u32,
     /// The source address that the kernel would choose.
     pub source: Option<IpAddr>,
+    /// Whether it goes to several hosts at once, as to a network's broadcast address.
+    pub is_broadcast: bool,
 }
 
 impl Netlink {
@@ -36,6 +40,7 @@ impl Netlink {
         else {
             return Err(Error::Unreadable(what()));
         };
+        let kind = route.header.kind;
         let (mut link, mut gateway, mut mtu, mut source) = (None, None, None, None);
         for attribute in route.attributes {
             match attribute {
@@ -62,6 +67,10 @@ impl Netlink {
             gateway,
             mtu: mtu.map_or(of_link, |m| m.min(of_link)),
             source,
+            is_broadcast: matches!(
+                kind,
+                RouteType::Broadcast | RouteType::Multicast | RouteType::Anycast
+            ),
         })
     }
 }

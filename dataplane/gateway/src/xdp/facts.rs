@@ -1,0 +1,171 @@
+//! What is known of a device and its host, as one shard's port sees it.
+
+use arc_swap::ArcSwap;
+use core::net::IpAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use crossbeam_channel::Sender;
+use hashbrown::{HashMap, HashSet};
+use std::sync::Arc;
+use weir_wire::arrival::Device;
+use weir_xsk::{Hop, Site};
+
+/// Facts, published as a whole whenever one of them changes.
+#[derive(Clone, Default, Debug)]
+pub struct Facts {
+    /// The device's own MAC address.
+    pub mac: [u8; 6],
+    /// Whether tunnels' datagrams arrive here; else packets for peers do.
+    pub wan: bool,
+    /// The UDP port.
+    pub port: u16,
+    /// The tunnel's MTU in bytes.
+    pub tunnel_mtu: u16,
+    /// This host's addresses.
+    pub own: HashSet<IpAddr>,
+    /// The ways to addresses that were asked for.
+    pub ways: HashMap<IpAddr, Way>,
+}
+
+/// The way to an address, and whether anybody used it lately.
+#[derive(Default, Debug)]
+pub struct Way {
+    /// The next hop; `None` where it is not known or lies on another device, so that the kernel is to send.
+    pub hop: Option<Hop>,
+    used: AtomicBool,
+}
+
+impl Way {
+    /// A way that was just asked for.
+    pub fn new(hop: Option<Hop>) -> Self {
+        Self {
+            hop,
+            used: AtomicBool::new(true),
+        }
+    }
+
+    /// Whether it was used since this was last asked.
+    pub fn take_used(&self) -> bool {
+        self.used.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Clone for Way {
+    fn clone(&self) -> Self {
+        Self {
+            hop: self.hop,
+            used: AtomicBool::new(self.used.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// The facts as a port reads them: those of its last look.
+pub struct View {
+    published: Arc<ArcSwap<Facts>>,
+    facts: Arc<Facts>,
+    missing: Sender<IpAddr>,
+}
+
+impl View {
+    /// A view of published facts. Addresses whose way is missing are told to `missing`, while there is room.
+    pub fn new(published: Arc<ArcSwap<Facts>>, missing: Sender<IpAddr>) -> Self {
+        Self {
+            facts: published.load_full(),
+            published,
+            missing,
+        }
+    }
+}
+
+impl Device for View {
+    fn mac(&self) -> [u8; 6] {
+        self.facts.mac
+    }
+
+    fn is_wan(&self) -> bool {
+        self.facts.wan
+    }
+
+    fn is_lan(&self) -> bool {
+        !self.facts.wan
+    }
+
+    fn is_port(&self, port: u16) -> bool {
+        self.facts.port == port
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.facts.own.contains(&address)
+    }
+
+    /// The XDP program looked it up, and the shard will.
+    fn is_behind_peer(&self, _address: IpAddr) -> bool {
+        true
+    }
+}
+
+impl Site for View {
+    fn refresh(&mut self) {
+        let published = self.published.load();
+        if !Arc::ptr_eq(&published, &self.facts) {
+            self.facts = Arc::clone(&published);
+        }
+    }
+
+    fn hop(&self, destination: IpAddr) -> Option<Hop> {
+        match self.facts.ways.get(&destination) {
+            Some(way) => {
+                // Written once in a while, so that the shards do not take the line from each other at every packet.
+                if !way.used.load(Ordering::Relaxed) {
+                    way.used.store(true, Ordering::Relaxed);
+                }
+                way.hop
+            }
+            None => {
+                // A full channel is emptied soon, and the next packet asks again.
+                let _ = self.missing.try_send(destination);
+                None
+            }
+        }
+    }
+
+    fn tunnel_mtu(&self) -> usize {
+        self.facts.tunnel_mtu.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crossbeam_channel::bounded;
+
+    /// Catches a missing way that nobody is told of, one that is asked for at every packet although it is known that
+    /// there is none, and a view that changes in the middle of a batch.
+    #[test]
+    fn a_missing_way_is_told_and_a_known_one_is_used() {
+        let published = Arc::new(ArcSwap::from_pointee(Facts::default()));
+        let (sender, missing) = bounded(1);
+        let mut view = View::new(Arc::clone(&published), sender);
+        let (near, far) = (IpAddr::from([192, 0, 2, 7]), IpAddr::from([198, 51, 100, 7]));
+        assert_eq!(view.hop(near), None);
+        assert_eq!(view.hop(far), None, "a full channel stops nobody");
+        assert_eq!(missing.try_iter().collect::<Vec<_>>(), [near]);
+        let hop = Hop {
+            macs: ([1; 6], [2; 6]),
+            source: near,
+            mtu: 1500,
+        };
+        let mut facts = Facts::default();
+        facts.ways.insert(near, Way::new(Some(hop)));
+        facts.ways.insert(far, Way::new(None));
+        published.store(Arc::new(facts));
+        assert_eq!(view.hop(near), None, "not before the next batch");
+        missing.try_iter().for_each(drop);
+        view.refresh();
+        assert_eq!((view.hop(near), view.hop(far)), (Some(hop), None));
+        assert_eq!(missing.try_iter().count(), 0);
+        let way = &published.load().ways[&near];
+        assert_eq!((way.take_used(), way.take_used()), (true, false));
+        view.hop(near);
+        assert!(way.take_used());
+    }
+}
