@@ -71,8 +71,8 @@ pub enum Outcome {
         timestamp: Tai64n,
         /// The answer, mac2 still zero.
         response: Box<[u8; RESPONSE_LEN]>,
-        /// The session.
-        keys: SessionKeys,
+        /// The session. In a box, for what moves through queues leaves copies behind that nobody wipes.
+        keys: Box<SessionKeys>,
         /// Whether mac2 proved its source.
         proved: bool,
     },
@@ -111,8 +111,8 @@ pub enum Outcome {
         shard: Shard,
         /// Where it came from.
         path: Path,
-        /// The session.
-        keys: SessionKeys,
+        /// The session, in a box as above.
+        keys: Box<SessionKeys>,
     },
     /// A response was not authentic; the handshake waits on.
     NotFinished {
@@ -234,7 +234,7 @@ impl Worker {
                             peer,
                             shard,
                             path,
-                            keys,
+                            keys: Box::new(keys),
                         },
                     ),
                     None => (shard, Outcome::NotFinished { peer, initiator }),
@@ -272,7 +272,7 @@ impl Worker {
             path,
             timestamp: authentic.timestamp,
             response: Box::new(response),
-            keys,
+            keys: Box::new(keys),
             proved,
         })
     }

@@ -9,7 +9,7 @@ use crate::slots::{Shard as Number, Slot};
 use crate::tables::PeerId;
 use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
-use weir_crypto::Open;
+use weir_crypto::{Key, Open};
 use weir_frame::{Frame, Meta, Path, Segmentation};
 use weir_noise::Index;
 use weir_wire::ecn::{self, Ecn};
@@ -24,7 +24,6 @@ pub(super) struct Candidate {
     frame: usize,
     start: usize,
     len: usize,
-    key: [u8; 32],
 }
 
 /// Where an index leads from here.
@@ -183,7 +182,6 @@ impl Shard {
         if !keypair.replay.check(counter) {
             return self.counters.drop(Drop::Replayed);
         }
-        let key = *keypair.receive_key();
         self.candidates.push(Candidate {
             place,
             index,
@@ -191,7 +189,6 @@ impl Shard {
             frame,
             start,
             len: end - start,
-            key,
         });
         if self.candidates.len() == BATCH {
             self.open_candidates(now);
@@ -206,6 +203,10 @@ impl Shard {
         let mut candidates = core::mem::take(&mut self.candidates);
         let mut outs = core::mem::take(&mut self.fresh);
         candidates.retain(|candidate| {
+            if self.receive_key(candidate).is_none() {
+                self.counters.drop(Drop::UnknownIndex);
+                return false;
+            }
             let frame = self.fresh_host(candidate.len - TRANSPORT_HEADER_LEN - TAG_LEN);
             if frame.is_none() {
                 self.counters.drop(Drop::NoFrame);
@@ -219,10 +220,9 @@ impl Shard {
                 let datagram = &self.held[candidate.frame].bytes()[candidate.start..][..candidate.len];
                 let ciphertext = &datagram[TRANSPORT_HEADER_LEN..];
                 out.set_len(ciphertext.len() - TAG_LEN);
-                let (key, counter) = (&candidate.key, candidate.counter);
                 jobs.push(Open {
-                    key,
-                    counter,
+                    key: self.receive_key(candidate).expect("it was there a moment ago"),
+                    counter: candidate.counter,
                     ciphertext,
                     out: out.bytes_mut(),
                     authentic: false,
@@ -241,6 +241,12 @@ impl Shard {
         }
         self.candidates = candidates;
         self.fresh = outs;
+    }
+
+    /// The key of a candidate, where its session keeps and wipes it: a copy of it would have to be wiped too.
+    fn receive_key(&self, candidate: &Candidate) -> Option<&Key> {
+        let peer = self.peers[candidate.place as usize].as_ref()?;
+        peer.keypairs.receive_key(candidate.index)
     }
 
     /// An authentic message: what it means to its session, then what is inside.

@@ -16,6 +16,7 @@ use weir_wire::segment::{Kind, Offload, Segments};
 use weir_wire::wireguard::{TRANSPORT_HEADER_LEN, TransportHeader};
 use weir_wire::{ecn, ip, tcp};
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// A packet about to be sealed: its plaintext lies in `frame` behind the message's header, `plain` bytes.
 pub(super) struct Sealing {
@@ -240,6 +241,8 @@ impl Shard {
             }
             self.aead.seal(&mut jobs);
         }
+        // Draining alone leaves the bytes in the list's memory, past the life of their session.
+        sealing.iter_mut().for_each(|sealing| sealing.key.zeroize());
         self.counters.sealed += sealing.len() as u64;
         for sealed in sealing.drain(..) {
             self.send_datagram(sealed.frame);
@@ -257,7 +260,7 @@ impl Shard {
     }
 
     /// Lets a packet wait for a session, and begins the handshake.
-    fn wait(&mut self, place: Place, packet: &[u8], now: Now) {
+    pub(super) fn wait(&mut self, place: Place, packet: &[u8], now: Now) {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
