@@ -2,6 +2,7 @@
 //! host if its sender may send it.
 
 use super::{Now, Shard};
+use crate::access::ClassId;
 use crate::indices::{Entry, Place};
 use crate::limits::{BATCH, HOPS_MAX};
 use crate::mesh::{Handed, Message, PeerHome};
@@ -25,6 +26,9 @@ pub(super) struct Candidate {
     start: usize,
     len: usize,
 }
+
+/// A peer, and which access rules concern it.
+type Sender = (PeerId, Option<ClassId>);
 
 /// Where an index leads from here.
 pub(super) enum Lead {
@@ -270,7 +274,7 @@ impl Shard {
         peer.timers.any_authenticated_received(now.at);
         peer.timers.any_authenticated_traversal(now.at);
         let meta = self.held[candidate.frame].meta;
-        let (id, data) = (peer.id(), !out.is_empty());
+        let (sender, data) = ((peer.id(), peer.access), !out.is_empty());
         if data {
             peer.timers.data_received(now.at);
         }
@@ -288,25 +292,34 @@ impl Shard {
         }
         self.schedule(place);
         if data {
-            self.deliver(id, out, &meta)
+            self.deliver(sender, out, &meta, now)
         } else {
             self.give_back(out)
         }
     }
 
     /// Checks what a peer sent through the tunnel and passes it to the host.
-    fn deliver(&mut self, id: PeerId, mut out: Frame, meta: &Meta) {
-        if let Err(reason) = self.admit_inner(id, &mut out, meta.traffic_class) {
+    fn deliver(&mut self, sender: Sender, mut out: Frame, meta: &Meta, now: Now) {
+        if let Err(reason) = self.admit_inner(sender, &mut out, meta.traffic_class, now) {
             self.counters.drop(reason);
             return self.give_back(out);
         }
         self.send_packet(out);
     }
 
-    fn admit_inner(&self, id: PeerId, out: &mut Frame, outer_class: u8) -> Result<(), Drop> {
+    fn admit_inner(
+        &mut self,
+        (id, access): Sender,
+        out: &mut Frame,
+        outer_class: u8,
+        now: Now,
+    ) -> Result<(), Drop> {
         let packet = ip::Packet::parse(out.bytes()).map_err(|_| Drop::InnerMalformed)?;
         if self.tables.routes.lookup(packet.source) != Some(id) {
             return Err(Drop::SourceNotAllowed);
+        }
+        if let Some(class) = access {
+            self.judge(id, class, &packet, out.bytes(), now)?;
         }
         out.set_len(packet.total_length);
         let inner = Ecn::from_tos(packet.traffic_class);

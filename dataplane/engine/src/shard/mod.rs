@@ -1,6 +1,7 @@
 //! A shard: one core's share of the gateway. It owns its ports, the peers at home with it and their timers; it shares
 //! nothing that changes. Everything happens in [`Shard::poll`], batch by batch.
 
+mod access;
 mod answer;
 mod control;
 mod handshake;
@@ -34,6 +35,7 @@ use weir_crypto::Aead;
 use weir_frame::{Frame, Port, PortRole};
 use weir_noise::{CookieSecret, Instant};
 
+pub use access::DeniedFlow;
 pub use control::{Command, Event, PeerSnapshot, Snapshot};
 
 /// The time, read once a batch.
@@ -114,6 +116,7 @@ pub struct Shard {
     wheel: Wheel,
     limiter: Limiter,
     icmp_errors: Bucket,
+    judging: access::Judging,
     /// The last slot generation of which each shard said that its peers are on their way.
     slots_done: Vec<u64>,
     /// Whether a slot of this shard is still answered for by its last owner.
@@ -173,6 +176,7 @@ impl Shard {
             wheel: Wheel::new(now.at),
             limiter,
             icmp_errors: Bucket::full(ICMP_ERRORS_PER_S),
+            judging: access::Judging::default(),
             initiations: VecDeque::new(),
             queued_bytes: 0,
             snapshots: VecDeque::new(),
@@ -188,6 +192,7 @@ impl Shard {
             shard.add_port(port);
         }
         shard.settling = shard.awaits_slots();
+        shard.access_changed();
         shard.start_peers(now);
         shard
     }

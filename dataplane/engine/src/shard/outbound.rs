@@ -103,6 +103,7 @@ impl Shard {
             );
         }
         tcp::clamp_mss(packet, self.tables.mtu);
+        self.note_outbound(place, packet, now);
         match self.prepare(place, packet.len(), ip_class(packet), now) {
             Ok(mut sealing) => {
                 sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
@@ -131,6 +132,7 @@ impl Shard {
         if most > usize::from(self.tables.mtu) {
             return self.counters.drop_many(Drop::TooLarge, segments.count());
         }
+        self.note_outbound(place, frame.bytes(), now);
         let class = ip_class(frame.bytes());
         for _ in 0..segments.count() {
             match self.prepare(place, most, class, now) {

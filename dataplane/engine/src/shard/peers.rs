@@ -20,6 +20,9 @@ impl Shard {
         let tables = self.published.load_full();
         let before = core::mem::replace(&mut self.tables, tables);
         let tables = Arc::clone(&self.tables);
+        if !Arc::ptr_eq(&before.access, &tables.access) {
+            self.access_changed();
+        }
         match tables.changed_since(before.generation) {
             Some(changed) => {
                 for id in changed {
@@ -145,8 +148,9 @@ impl Shard {
         }
     }
 
-    fn settle(&mut self, peer: Box<Peer>) -> Place {
+    fn settle(&mut self, mut peer: Box<Peer>) -> Place {
         let id = peer.id();
+        peer.access = self.tables.access.class_of(id);
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
