@@ -193,6 +193,7 @@ impl Shard {
             let Ok(outcome) = self.outcomes.try_recv() else {
                 break;
             };
+            self.catch_up(now);
             self.outcome(outcome, Handed::default(), now);
             worked = true;
         }

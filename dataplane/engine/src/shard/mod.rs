@@ -8,6 +8,8 @@ mod handshake;
 mod inbound;
 mod outbound;
 mod peers;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod transmit;
 
@@ -294,7 +296,11 @@ impl Shard {
                 self.give_back(frame);
                 worked = true;
             }
-            for _ in 0..self.links.arrived(from).min(HANDOFF_BUDGET) {
+            let arrived = self.links.arrived(from).min(HANDOFF_BUDGET);
+            if arrived > 0 {
+                self.catch_up(now);
+            }
+            for _ in 0..arrived {
                 let Some(message) = self.links.receive(from) else {
                     break;
                 };
@@ -304,8 +310,6 @@ impl Shard {
                     Message::Packet(frame, handed) => self.packet(frame, handed, now),
                     Message::Adopt(peer) => {
                         self.open_candidates(now);
-                        // Whoever sent the peer had tables no newer than those published now.
-                        self.take_tables(now);
                         self.adopt(peer, now);
                     }
                     Message::Moved(home) => self.note_move(home),
@@ -326,6 +330,15 @@ impl Shard {
         self.seal_waiting(now);
         self.give_back_held();
         worked
+    }
+
+    /// Takes the newest tables before something is read that was made with them: a shard or worker that was quicker to
+    /// take them may speak of peers and slots that this one has not heard of yet.
+    fn catch_up(&mut self, now: Now) {
+        if self.published.load().generation != self.tables.generation {
+            self.open_candidates(now);
+            self.take_tables(now);
+        }
     }
 
     fn take_datagrams(&mut self, now: Now) -> bool {
