@@ -143,3 +143,47 @@ fn outcomes_are_read_with_tables_no_older_than_their_worker_s() {
     assert_eq!(bench.shard.counters.dropped(Drop::PeerRemoved), 0);
     assert!(bench.shard.by_id.contains_key(&peer));
 }
+
+// Catches indices of a peer removed on its way here, or whose sessions are void, that stay set aside for good.
+#[test]
+fn a_peer_that_arrives_too_late_leaves_no_index_behind() {
+    for removed in [true, false] {
+        let mut bench = bench();
+        let id = bench.declare(1);
+        bench.shard.take_tables(NOW);
+        let facts = Arc::clone(bench.shard.tables.peer(id).expect("the peer"));
+        let index = bench.shard.indices.reserve(Slot(1), || 1);
+        let mut peer = Box::new(Peer::new(facts, Slot(1), 0, Default::default()));
+        peer.identity_serial = bench.shard.tables.identity_serial;
+        peer.handshake = Handshake::Making(index);
+        peer.moves = 1;
+        if removed {
+            bench.remove(1);
+        } else {
+            let next = PrivateKey::from_bytes([4; 32]);
+            apply(&mut bench.applier, Change::PrivateKey(Some(next)));
+        }
+        assert!(bench.other.send(0, Message::Adopt(peer)).is_ok());
+        bench.shard.take_messages(NOW);
+        assert_eq!(bench.shard.indices.get(index), Some(Entry::Retired));
+    }
+}
+
+// Catches homes of peers long gone that stay in memory, where a shard missed more generations than the log tells.
+#[test]
+fn homes_of_removed_peers_are_forgotten() {
+    for behind in [1, 2 * CHANGE_LOG] {
+        let mut bench = bench();
+        let peer = bench.declare(1);
+        bench.shard.take_tables(NOW);
+        let slot = Slot(1000);
+        bench.shard.note_move(PeerHome { peer, slot, moves: 1 });
+        assert_eq!(bench.shard.moved.len(), 1);
+        bench.remove(1);
+        for n in 1..behind {
+            bench.declare(1 + n as u64);
+        }
+        bench.shard.take_tables(NOW);
+        assert_eq!(bench.shard.moved.len(), 0, "{behind} generations behind");
+    }
+}
