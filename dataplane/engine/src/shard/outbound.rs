@@ -270,14 +270,15 @@ impl Shard {
             self.counters.drop(Drop::NoEndpoint);
             return self.answer(packet, Reason::Unreachable(Unreachable::Host), now);
         }
-        self.queued_bytes += packet.len();
-        let mut pushed_out = peer.enqueue(packet.into(), self.queue);
-        if pushed_out.is_none() && self.queued_bytes > QUEUED_BYTES {
-            pushed_out = peer.queue.pop_front();
-        }
-        if let Some(old) = pushed_out {
-            self.queued_bytes -= old.len();
+        // Where memory is short the new packet goes: to make room for a large one might take all that wait.
+        if self.queued_bytes + packet.len() > QUEUED_BYTES {
             self.counters.drop(Drop::QueueFull);
+        } else {
+            self.queued_bytes += packet.len();
+            if let Some(old) = peer.enqueue(packet.into(), self.queue) {
+                self.queued_bytes -= old.len();
+                self.counters.drop(Drop::QueueFull);
+            }
         }
         self.request_handshake(place, now);
     }

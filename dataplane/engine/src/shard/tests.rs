@@ -187,3 +187,29 @@ fn homes_of_removed_peers_are_forgotten() {
         assert_eq!(bench.shard.moved.len(), 0, "{behind} generations behind");
     }
 }
+
+// Catches packets that wait for sessions and take more memory than is set aside for them: many small ones, each pushed
+// out by a large one that nobody weighs.
+#[test]
+fn packets_that_wait_stay_within_their_memory() {
+    let mut bench = bench();
+    let (small, large) = (vec![7; 30], vec![7; 60_000]);
+    let peers: Vec<Place> = (0..5).map(|_| bench.at_home().1).collect();
+    for packet in [&small, &large] {
+        for &place in &peers {
+            for _ in 0..QUEUED_PER_PEER {
+                bench.shard.wait(place, packet, NOW);
+                assert!(bench.shard.queued_bytes <= QUEUED_BYTES);
+            }
+        }
+    }
+    assert!(
+        bench.shard.queued_bytes > QUEUED_BYTES / 2,
+        "hardly any could wait"
+    );
+    // What is counted is what is there.
+    for &place in &peers {
+        bench.shard.drop_queued(place, Drop::HandshakeFailed);
+    }
+    assert_eq!(bench.shard.queued_bytes, 0);
+}
