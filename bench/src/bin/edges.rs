@@ -21,6 +21,7 @@ const RULES: &[Rule] = &[
     rule("weir-frame", &[], &[]),
     rule("weir-crypto", &[], &[]),
     rule("weir-xdp-prog", &[], &["weir-wire", "weir-bench"]),
+    rule("weir-nic", &[], &["weir-xdp-prog", "weir-bench"]),
     rule("weir-config", &["weir-abi"], &[]),
     rule("weir-noise", &["weir-abi"], &[]),
     rule(
@@ -60,13 +61,14 @@ const RULES: &[Rule] = &[
             "weir-crypto",
             "weir-noise",
             "weir-engine",
+            "weir-nic",
             "weir-sockets",
             "weir-xdp-prog",
             "weir-xsk",
         ],
         &["weir-bench", "weir-testkit"],
     ),
-    rule("weir-cli", &["weir-abi", "weir-config"], &["weir-bench"]),
+    rule("weir-cli", &["weir-abi", "weir-config", "weir-nic"], &["weir-bench"]),
     // What the fuzzers call, replayed over kept corpora by its tests; nothing builds on it.
     rule(
         "weir-fuzz-targets",
@@ -126,7 +128,7 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
     ),
     // The data plane's threads own their queues; a runtime would schedule them, and HTTP belongs to control.
     (
-        &["weir-sockets", "weir-xsk", "weir-xdp-prog", "weir-gateway"],
+        &["weir-nic", "weir-sockets", "weir-xsk", "weir-xdp-prog", "weir-gateway"],
         &["tokio", "mio", "async-std", "smol", "axum", "hyper"],
     ),
 ];

@@ -4,6 +4,7 @@ use crate::desired::{Origin, Peer, Revision};
 use crate::endpoint::Endpoint;
 use crate::key::{PresharedKey, PrivateKey, PublicKey};
 use crate::prefix::Prefix;
+use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
 /// Changes that are checked as a whole and applied all or not at all, in order.
@@ -35,6 +36,8 @@ pub enum Change {
     /// Makes the peers of the asking origin exactly these: what a reload asks for. Peers that stay as they are keep
     /// their sessions.
     ReplacePeers(Vec<Peer>),
+    /// Makes the access rules exactly these. The peers and groups they name are looked up when the whole set is applied.
+    ReplaceRules(Vec<Rule>),
 }
 
 /// What to change of one peer; what is `None` stays.
@@ -116,6 +119,27 @@ pub enum Refusal {
     /// A public key with which no handshake can ever succeed.
     #[error("peer {0} has a public key of low order, which no key pair has")]
     WeakKey(PublicKey),
+    /// An access rule names a peer that is not there. Rules count from 1.
+    #[error(
+        "access rule {rule} names peer {key}, which is not declared; expected a declared peer's public key"
+    )]
+    RuleOfUnknownPeer {
+        /// The rule.
+        rule: usize,
+        /// The peer.
+        key: PublicKey,
+    },
+    /// An access rule names a group without any peer.
+    #[error("access rule {rule} names group \"{group}\", which no peer is of; expected the group of a peer")]
+    RuleOfUnknownGroup {
+        /// The rule.
+        rule: usize,
+        /// The group.
+        group: String,
+    },
+    /// An access rule has ports and a protocol without any.
+    #[error("access rule {0} has ports without the protocol tcp or udp; expected one of them, or no ports")]
+    RulePorts(usize),
     /// A bound was reached.
     #[error("{what}: {count} asked for, at most {most} allowed")]
     TooMany {

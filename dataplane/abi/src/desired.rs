@@ -3,6 +3,7 @@
 use crate::endpoint::Endpoint;
 use crate::key::{PresharedKey, PrivateKey, PublicKey};
 use crate::prefix::Prefix;
+use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
 /// Numbers every change that was applied; a change may name the number it is based on.
@@ -29,6 +30,8 @@ pub struct Desired {
     pub fwmark: u32,
     /// The peers, each public key once.
     pub peers: Vec<Peer>,
+    /// What peers may open, in the order in which it is judged; what no rule matches may be.
+    pub rules: Vec<Rule>,
 }
 
 /// One peer's configuration.
@@ -46,6 +49,8 @@ pub struct Peer {
     pub persistent_keepalive: Option<u16>,
     /// A name for people.
     pub name: Option<String>,
+    /// The groups it is of, by which access rules name it.
+    pub groups: Vec<String>,
     /// Who declared it.
     pub origin: Origin,
 }
@@ -60,6 +65,7 @@ impl Peer {
             allowed_ips: Vec::new(),
             persistent_keepalive: None,
             name: None,
+            groups: Vec::new(),
             origin,
         }
     }

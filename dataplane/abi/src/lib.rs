@@ -12,7 +12,8 @@ pub mod endpoint;
 pub mod ipc;
 pub mod key;
 pub mod prefix;
+pub mod rule;
 pub mod status;
 
 /// The version of these types on the wire. Both sides refuse another one by name.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;

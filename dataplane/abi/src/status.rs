@@ -40,6 +40,20 @@ pub struct Status {
     pub handshake_queue: usize,
     /// The peers, in the order of their declaration.
     pub peers: Vec<PeerStatus>,
+    /// The access rules, in the order in which they are judged.
+    pub rules: Vec<RuleStatus>,
+}
+
+/// One access rule.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RuleStatus {
+    /// Its name for people.
+    pub name: Option<String>,
+    /// `accept` or `deny`.
+    pub action: String,
+    /// Packets that it decided since it is in force. Only those are judged that could open a flow, of peers that some
+    /// rule could deny something.
+    pub packets: u64,
 }
 
 /// One shard.

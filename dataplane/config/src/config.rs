@@ -10,11 +10,21 @@ use crate::peer::{self, Declared};
 use crate::port::{self, Port};
 use crate::problem::{Problem, Problems, Wrong};
 use crate::reader::{Reader, Section};
+use crate::rule;
 use toml::de::{DeTable, DeValue};
 use weir_abi::desired::{Desired, Peer};
 use weir_abi::key::PublicKey;
+use weir_abi::rule::Rule;
 
-const SECTIONS: &[&str] = &["interface", "gateway", "dataplane", "port", "limits", "peer"];
+const SECTIONS: &[&str] = &[
+    "interface",
+    "gateway",
+    "dataplane",
+    "port",
+    "limits",
+    "peer",
+    "rule",
+];
 
 /// A configuration that was checked as a whole.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,6 +41,8 @@ pub struct Config {
     pub limits: Limits,
     /// The peers in the order of the file, each key, name and prefix once.
     pub peers: Vec<Peer>,
+    /// What peers may open, in the order in which it is judged.
+    pub rules: Vec<Rule>,
     /// What works but should be mended, such as a key file that others can read.
     pub warnings: Vec<Problem>,
 }
@@ -72,6 +84,7 @@ impl Config {
             listen_port: self.interface.listen_port,
             fwmark: self.interface.fwmark,
             peers: self.peers.clone(),
+            rules: self.rules.clone(),
         }
     }
 
@@ -115,6 +128,7 @@ fn read(reader: &mut Reader<'_>, document: &DeTable<'_>, keys: (&str, ReadKey<'_
     let limits = open(reader, "limits", limits::KEYS).map(|s| limits::read(reader, &s));
     let declared = read_peers(reader, document, keys, &mut warnings);
     check::peers(reader, &declared);
+    let rules = rule::read_all(reader, document.get("rule"), &declared, &mut warnings);
     let section = section?;
     let interface = interface::read(reader, &section, keys, &mut warnings)?;
     let ports = port::read_all(reader, document.get("port"), &interface.name);
@@ -125,6 +139,7 @@ fn read(reader: &mut Reader<'_>, document: &DeTable<'_>, keys: (&str, ReadKey<'_
         ports,
         limits: limits.unwrap_or_default(),
         peers: Vec::new(),
+        rules,
         warnings,
     };
     check::against_interface(reader, &config, &declared, section.line);

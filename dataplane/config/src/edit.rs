@@ -174,6 +174,9 @@ fn table(entry: &PeerEntry) -> Table {
     if let Some(seconds) = peer.persistent_keepalive {
         table["persistent_keepalive"] = value(i64::from(seconds));
     }
+    if !peer.groups.is_empty() {
+        table["groups"] = value(peer.groups.iter().map(String::as_str).collect::<Array>());
+    }
     table.decor_mut().set_prefix("\n");
     table
 }

@@ -23,6 +23,7 @@ mod peer;
 mod port;
 pub mod problem;
 mod reader;
+mod rule;
 pub mod starter;
 
 pub use config::Config;

@@ -3,6 +3,7 @@
 use crate::key::{self, ReadKey};
 use crate::problem::{Problem, Wrong};
 use crate::reader::{Reader, Section};
+use crate::rule;
 use std::collections::HashSet;
 use toml::Spanned;
 use toml::de::DeValue;
@@ -18,6 +19,7 @@ pub(crate) const KEYS: &[&str] = &[
     "endpoint",
     "allowed_ips",
     "persistent_keepalive",
+    "groups",
 ];
 
 /// A peer and where its facts stand, for the checks across peers.
@@ -70,6 +72,7 @@ pub(crate) fn read(
     let endpoint = section.parsed(reader, "endpoint", "ADDRESS:PORT or NAME:PORT");
     let (allowed_ips, allowed_ip_lines) = allowed_ips(reader, &section);
     let keepalive = section.number(reader, "persistent_keepalive", 0, u64::from(u16::MAX));
+    let groups = rule::groups(reader, &section);
     let public_key = public_key?;
     if key::is_weak(&public_key.value) {
         section.report(
@@ -92,6 +95,7 @@ pub(crate) fn read(
             allowed_ips,
             persistent_keepalive: keepalive.map(|n| n.value as u16).filter(|s| *s > 0),
             name: name.map(|(name, _)| name),
+            groups,
             origin: Origin::File,
         },
     })

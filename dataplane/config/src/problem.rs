@@ -4,6 +4,7 @@ use core::fmt::{self, Write as _};
 use weir_abi::endpoint::EndpointError;
 use weir_abi::key::{KeyError, PublicKey};
 use weir_abi::prefix::{Prefix, PrefixError};
+use weir_abi::rule::PortRangeError;
 
 /// One problem of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -119,6 +120,38 @@ pub enum Wrong {
         /// Who has it.
         owner: String,
         /// Where.
+        line: usize,
+    },
+    /// A list without anything in it, which could mean everything or nothing.
+    #[error("an empty list; expected {0}, or the line left out for any")]
+    Empty(&'static str),
+    /// A list longer than the data plane takes.
+    #[error("{count} of them; expected at most {most}")]
+    TooMany {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
+    /// A rule names a peer that the file has not.
+    #[error("no peer \"{0}\"; expected the name or public key of a [[peer]], \"group:NAME\" or \"any\"")]
+    NoSuchPeer(String),
+    /// A rule names a group that no peer is of.
+    #[error("no peer is of group \"{0}\"; expected a group that a [[peer]] has in its groups")]
+    NoSuchGroup(String),
+    /// "any" in a list with others.
+    #[error("\"any\" beside others; expected it alone, or the others alone")]
+    AnyBesides,
+    /// Not a port or a range of them.
+    #[error(transparent)]
+    PortRange(#[from] PortRangeError),
+    /// A rule with ports for another protocol than those that have them.
+    #[error("given for another protocol; expected protocol = \"tcp\" or \"udp\" beside it")]
+    PortsOfOthers,
+    /// A rule behind one that matches everything; a warning.
+    #[error("never decides: the rule in line {line} before it matches everything")]
+    Unreachable {
+        /// Where that is.
         line: usize,
     },
     /// An MTU too small for the IPv6 addresses that are configured.

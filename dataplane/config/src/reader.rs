@@ -1,6 +1,7 @@
 //! Reads typed values out of parsed TOML, collecting every problem with its line instead of stopping at the first.
 
 use crate::problem::{Problem, Wrong, nearest};
+use core::fmt;
 use core::ops::Range;
 use core::str::FromStr;
 use toml::Spanned;
@@ -11,6 +12,23 @@ use toml::de::{DeTable, DeValue};
 pub(crate) struct At<T> {
     pub value: T,
     pub line: usize,
+}
+
+/// A text or a whole number.
+#[derive(Clone, Debug)]
+pub(crate) enum Word<'t> {
+    Text(&'t str),
+    /// In decimal digits; as it was written where it is below zero or beyond 64 bits.
+    Number(String),
+}
+
+impl fmt::Display for Word<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Word::Text(text) => f.write_str(text),
+            Word::Number(digits) => f.write_str(digits),
+        }
+    }
 }
 
 /// Collects problems and turns byte offsets into lines.
@@ -201,6 +219,41 @@ impl<'t> Section<'t> {
         self.table.get(key).is_some_and(|v| v.get_ref().is_str())
     }
 
+    /// A text or a whole number.
+    pub fn word(&self, reader: &mut Reader<'_>, key: &str, expected: &'static str) -> Option<At<Word<'t>>> {
+        let value = self.table.get(key)?;
+        let word = word(reader, value);
+        if word.is_none() {
+            reader.wrong_type(&self.name, key, value, expected);
+        }
+        word
+    }
+
+    /// Every text and whole number of an array; what is neither is reported and left out.
+    pub fn words(&self, reader: &mut Reader<'_>, key: &str, expected: &'static str) -> Vec<At<Word<'t>>> {
+        let Some(value) = self.table.get(key) else {
+            return Vec::new();
+        };
+        let Some(array) = value.get_ref().as_array() else {
+            reader.wrong_type(&self.name, key, value, expected);
+            return Vec::new();
+        };
+        let mut words = Vec::with_capacity(array.len());
+        for item in array.iter() {
+            match word(reader, item) {
+                Some(word) => words.push(word),
+                None => reader.wrong_type(&self.name, key, item, expected),
+            }
+        }
+        words
+    }
+
+    /// Whether the value of `key` is an array without items.
+    pub fn is_empty_list(&self, key: &str) -> bool {
+        let array = self.table.get(key).and_then(|value| value.get_ref().as_array());
+        array.is_some_and(|array| array.is_empty())
+    }
+
     /// Every string of an array; what is no string is reported and left out.
     pub fn texts(&self, reader: &mut Reader<'_>, key: &str, expected: &'static str) -> Vec<At<&'t str>> {
         let Some(value) = self.table.get(key) else {
@@ -222,6 +275,21 @@ impl<'t> Section<'t> {
         }
         texts
     }
+}
+
+fn word<'t>(reader: &Reader<'_>, value: &'t Spanned<DeValue<'t>>) -> Option<At<Word<'t>>> {
+    let text = value.get_ref().as_str().map(Word::Text);
+    let number = || {
+        let integer = value.get_ref().as_integer()?;
+        let number = u64::from_str_radix(integer.as_str(), integer.radix());
+        Some(Word::Number(
+            number.map_or_else(|_| integer.as_str().to_owned(), |n| n.to_string()),
+        ))
+    };
+    text.or_else(number).map(|word| At {
+        value: word,
+        line: reader.line(value.span()),
+    })
 }
 
 fn type_name(value: &DeValue<'_>) -> &'static str {

@@ -314,7 +314,14 @@ fn the_reference_is_complete_and_true() {
     let of = |i: &weir_config::Interface| (i.name.clone(), i.listen_port, i.fwmark, i.routes, i.mtu);
     assert_eq!(of(&config.interface), of(&bare.interface));
     let every = text.replace("\n# ", "\n");
-    for section in ["[interface]", "[gateway]", "[dataplane]", "[limits]", "[[peer]]"] {
+    for section in [
+        "[interface]",
+        "[gateway]",
+        "[dataplane]",
+        "[limits]",
+        "[[peer]]",
+        "[[rule]]",
+    ] {
         let problem = parse(&format!("{section}\nzzzzzzzz = 1\n")).unwrap_err();
         let known = problem
             .iter()

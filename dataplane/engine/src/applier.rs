@@ -1,5 +1,6 @@
 //! The one place where desired facts become tables: checked as a whole, applied all or not at all, published at once.
 
+use crate::access::Access;
 use crate::limits::{PEERS_MAX, PREFIXES_MAX};
 use crate::tables::{PeerFacts, PeerId, Remembered, Tables};
 use arc_swap::ArcSwap;
@@ -11,6 +12,7 @@ use weir_abi::desired::{Desired, Origin, Peer, Revision};
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::{PresharedKey, PrivateKey, PublicKey};
 use weir_abi::prefix::Prefix;
+use weir_abi::rule::Rule;
 use weir_noise::Identity;
 
 /// Owns the desired state and publishes its tables. One for a gateway; it is not on the packet path.
@@ -34,6 +36,8 @@ struct Draft<'a> {
     interface: Interface,
     next_peer: u32,
     changed: Vec<PeerId>,
+    /// The access rules asked for, where they are others.
+    rules: Option<Arc<[Rule]>>,
     origin: Origin,
     remembered: &'a HashMap<PublicKey, Remembered>,
 }
@@ -84,6 +88,7 @@ impl Applier {
             listen_port: self.interface.listen_port,
             fwmark: self.interface.fwmark,
             peers: facts.into_iter().map(|facts| declared(facts)).collect(),
+            rules: tables.access.declared().to_vec(),
         }
     }
 
@@ -125,6 +130,7 @@ impl Applier {
             interface: self.interface.clone(),
             next_peer: self.next_peer,
             changed: Vec::new(),
+            rules: None,
             origin: set.origin,
             remembered: &self.remembered,
         };
@@ -132,6 +138,7 @@ impl Applier {
             draft.change(change)?;
         }
         draft.check_bounds()?;
+        draft.compile_access()?;
         Ok(draft)
     }
 
@@ -190,6 +197,7 @@ impl Draft<'_> {
             Change::RemovePeer(key) => self.remove_by_key(key)?,
             Change::Peer(change) => self.change_peer(change)?,
             Change::ReplacePeers(peers) => self.replace_peers(peers)?,
+            Change::ReplaceRules(rules) => self.rules = Some(rules.as_slice().into()),
         }
         Ok(())
     }
@@ -417,6 +425,7 @@ impl Draft<'_> {
             allowed_ips: peer.allowed_ips,
             persistent_keepalive: peer.persistent_keepalive,
             name: peer.name.map(Into::into),
+            groups: peer.groups,
             origin: peer.origin,
             timestamp: known.map_or(remembered.timestamp, |facts| facts.timestamp),
             remote: known.map(|facts| facts.remote.clone()).unwrap_or_default(),
@@ -443,6 +452,21 @@ impl Draft<'_> {
                 self.tables.routes.remove(prefix);
             }
         }
+    }
+
+    /// Compiles the access rules anew where they, or peers that they may concern by name or group, changed.
+    fn compile_access(&mut self) -> Result<(), Refusal> {
+        let current = &self.tables.access;
+        let rules = self.rules.take().filter(|rules| rules != current.declared());
+        let grouped = |id| self.tables.peer(id).is_some_and(|facts| !facts.groups.is_empty());
+        let touched = |&id: &PeerId| current.knows(id) || grouped(id);
+        if rules.is_none() && (current.declared().is_empty() || !self.changed.iter().any(touched)) {
+            return Ok(());
+        }
+        let serial = current.serial() + u64::from(rules.is_some());
+        let rules = rules.unwrap_or_else(|| Arc::clone(current.declared()));
+        self.tables.access = Arc::new(Access::compile(rules, serial, &self.tables)?);
+        Ok(())
     }
 
     fn is_own(&self, key: &PublicKey) -> bool {
@@ -481,6 +505,7 @@ fn declared(facts: &PeerFacts) -> Peer {
         allowed_ips: facts.allowed_ips.clone(),
         persistent_keepalive: facts.persistent_keepalive,
         name: facts.name.as_deref().map(str::to_owned),
+        groups: facts.groups.clone(),
         origin: facts.origin,
     }
 }
@@ -496,6 +521,7 @@ fn copy(facts: &PeerFacts) -> PeerFacts {
         allowed_ips: facts.allowed_ips.clone(),
         persistent_keepalive: facts.persistent_keepalive,
         name: facts.name.clone(),
+        groups: facts.groups.clone(),
         origin: facts.origin,
         timestamp: facts.timestamp,
         remote: facts.remote.clone(),

@@ -6,6 +6,7 @@
 //! engine opens no socket, reads no clock, starts no thread, and knows neither files nor host names.
 #![forbid(unsafe_code)]
 
+mod access;
 mod applier;
 mod counters;
 mod indices;
@@ -21,12 +22,13 @@ mod tables;
 mod wheel;
 mod worker;
 
+pub use access::{Access, ClassId};
 pub use applier::Applier;
 pub use counters::Counters;
 pub use limiter::Rates;
 pub use mesh::{Alarm, Links, mesh};
 pub use routes::Routes;
-pub use shard::{Command, Event, Now, PeerSnapshot, Shard, ShardParts, Snapshot};
+pub use shard::{Command, DeniedFlow, Event, Now, PeerSnapshot, Shard, ShardParts, Snapshot};
 pub use slots::{Slot, SlotTable};
 pub use tables::{PeerFacts, PeerId, Remembered, Tables};
 pub use worker::{CEILING_STEP_NS, Job, Outcome, RaiseCeiling, Stamps, Worker};

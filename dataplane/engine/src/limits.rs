@@ -93,5 +93,27 @@ pub const EVENTS: usize = 4096;
 /// Peers described to the gateway before packets have their turn again.
 pub const SNAPSHOT_SLICE: usize = 256;
 
+/// Buckets of what a shard remembers of flows from the gateway's side to peers that access rules restrict: about 80,000
+/// flows in 1 MiB.
+pub const FLOW_BUCKETS: usize = 1 << 14;
+
+/// How long answers to such a flow pass after its last packet; RFC 4787 (REQ-5) asks translators for two minutes at least.
+pub const FLOW_LIFE: Duration = Duration::from_secs(180);
+
+/// Buckets of packets of which fragments are under way from peers that access rules restrict.
+pub const FRAGMENT_BUCKETS: usize = 1 << 8;
+
+/// How long later fragments pass after the first; as long as Linux waits to put them together.
+pub const FRAGMENT_LIFE: Duration = Duration::from_secs(30);
+
+/// Buckets of denied flows that were told.
+pub const DENIED_BUCKETS: usize = 1 << 8;
+
+/// How long a denied flow that was told is not told again.
+pub const DENIED_LIFE: Duration = Duration::from_secs(60);
+
+/// Denied flows a second that one shard tells.
+pub const DENIED_TOLD_PER_S: u32 = 10;
+
 /// ICMP errors a second that one shard sends to its own host.
 pub const ICMP_ERRORS_PER_S: u32 = 1000;

@@ -1,5 +1,6 @@
 //! Everything of one peer that changes, held by the one shard that is its home.
 
+use crate::access::ClassId;
 use crate::slots::Slot;
 use crate::tables::{PeerFacts, PeerId};
 use core::time::Duration;
@@ -35,6 +36,8 @@ impl Handshake {
 pub struct Peer {
     /// What is to be of it.
     pub facts: Arc<PeerFacts>,
+    /// Which access rules concern it; `None` where none can deny it anything.
+    pub access: Option<ClassId>,
     /// The slot it is at home in, and of which its indices are.
     pub slot: Slot,
     /// How often it moved.
@@ -77,6 +80,7 @@ impl Peer {
     /// A peer that has done nothing yet.
     pub fn new(facts: Arc<PeerFacts>, slot: Slot, identity_serial: u64, jitter: Duration) -> Self {
         Self {
+            access: None,
             slot,
             moves: 0,
             keypairs: Keypairs::default(),

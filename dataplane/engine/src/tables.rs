@@ -1,6 +1,7 @@
 //! One generation of everything that shards look up: immutable, published whole, sharing with the last generation
 //! what did not change.
 
+use crate::access::Access;
 use crate::limits::CHANGE_LOG;
 use crate::map::SharedMap;
 use crate::routes::Routes;
@@ -47,6 +48,8 @@ pub struct PeerFacts {
     pub persistent_keepalive: Option<u16>,
     /// For people.
     pub name: Option<Arc<str>>,
+    /// The groups it is of.
+    pub groups: Vec<String>,
     /// Who declared it.
     pub origin: Origin,
     /// The greatest timestamp known when the tables were made.
@@ -90,6 +93,8 @@ pub struct Tables {
     pub peers: SharedMap<PeerId, Arc<PeerFacts>>,
     /// Cryptokey routing.
     pub routes: Routes,
+    /// What peers may open.
+    pub access: Arc<Access>,
     /// What the last generations changed.
     changes: VecDeque<(u64, Arc<[PeerId]>)>,
 }
@@ -107,6 +112,7 @@ impl Tables {
             by_key: SharedMap::default(),
             peers: SharedMap::default(),
             routes: Routes::default(),
+            access: Arc::default(),
             changes: VecDeque::new(),
         }
     }

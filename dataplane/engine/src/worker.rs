@@ -16,6 +16,7 @@ use weir_noise::message::{INITIATION_LEN, RESPONSE_LEN};
 use weir_noise::{
     Identity, Index, Initiator, OpenedInitiation, SessionKeys, Tai64n, TimestampSource, initiate,
 };
+use zeroize::Zeroizing;
 
 /// One computation.
 pub enum Job {
@@ -70,8 +71,8 @@ pub enum Outcome {
         timestamp: Tai64n,
         /// The answer, mac2 still zero.
         response: Box<[u8; RESPONSE_LEN]>,
-        /// The session.
-        keys: SessionKeys,
+        /// The session. In a box, for what moves through queues leaves copies behind that nobody wipes.
+        keys: Box<SessionKeys>,
         /// Whether mac2 proved its source.
         proved: bool,
     },
@@ -110,8 +111,8 @@ pub enum Outcome {
         shard: Shard,
         /// Where it came from.
         path: Path,
-        /// The session.
-        keys: SessionKeys,
+        /// The session, in a box as above.
+        keys: Box<SessionKeys>,
     },
     /// A response was not authentic; the handshake waits on.
     NotFinished {
@@ -178,12 +179,13 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker whose ephemeral keys come from `seed`.
+    /// A worker whose ephemeral keys come from `seed`, of which the caller keeps no copy.
     pub fn new(tables: Arc<ArcSwap<Tables>>, stamps: Arc<Mutex<Stamps>>, seed: [u8; 32]) -> Self {
+        let seed = Zeroizing::new(seed);
         Self {
             tables,
             stamps,
-            random: ChaCha20Rng::from_seed(seed),
+            random: ChaCha20Rng::from_seed(*seed),
         }
     }
 
@@ -232,7 +234,7 @@ impl Worker {
                             peer,
                             shard,
                             path,
-                            keys,
+                            keys: Box::new(keys),
                         },
                     ),
                     None => (shard, Outcome::NotFinished { peer, initiator }),
@@ -270,7 +272,7 @@ impl Worker {
             path,
             timestamp: authentic.timestamp,
             response: Box::new(response),
-            keys,
+            keys: Box::new(keys),
             proved,
         })
     }
@@ -297,9 +299,39 @@ impl Worker {
         })
     }
 
+    /// A private key for one handshake. What made it is overwritten at once: a generator that kept its state would
+    /// yield every key it ever gave to whoever reads it, and with them all sessions since the start.
     fn ephemeral(&mut self) -> [u8; 32] {
         let mut bytes = [0; 32];
         self.random.fill_bytes(&mut bytes);
+        let mut next = Zeroizing::new([0; 32]);
+        self.random.fill_bytes(&mut *next);
+        self.random = ChaCha20Rng::from_seed(*next);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Catches a source of ephemeral keys that can be turned back: whoever reads this memory could then open everything
+    // that was ever recorded, which is what ephemeral keys are there to prevent.
+    #[test]
+    fn what_the_worker_holds_does_not_yield_the_keys_it_made() {
+        let tables = Arc::new(ArcSwap::from_pointee(Tables::new(1, 1420)));
+        let stamps = Arc::new(Mutex::new(Stamps::new(0, Box::new(|_| true))));
+        let mut worker = Worker::new(tables, stamps, [7; 32]);
+        let made: Vec<[u8; 32]> = (0..10).map(|_| worker.ephemeral()).collect();
+        let mut rewound = ChaCha20Rng::from_seed(worker.random.get_seed());
+        let mut stream = [0; 4096];
+        rewound.fill_bytes(&mut stream);
+        for key in &made {
+            assert!(
+                !stream.windows(32).any(|window| window == key),
+                "the generator's state yields it again"
+            );
+        }
+        assert!(made.windows(2).all(|keys| keys[0] != keys[1]));
     }
 }

@@ -269,6 +269,7 @@ fn declaration(config: &Config) -> ChangeSet {
         Change::ListenPort(desired.listen_port),
         Change::Fwmark(desired.fwmark),
         Change::ReplacePeers(desired.peers),
+        Change::ReplaceRules(desired.rules),
     ];
     ChangeSet {
         base: None,

@@ -299,7 +299,8 @@ impl DataPlane {
                 | Change::RemoveAllPeers
                 | Change::RemovePeer(_)
                 | Change::Peer(_)
-                | Change::ReplacePeers(_) => {}
+                | Change::ReplacePeers(_)
+                | Change::ReplaceRules(_) => {}
             }
         }
         // What the kernel may refuse comes first; the applier has agreed already.

@@ -3,6 +3,7 @@
 
 use crate::clock;
 use crate::dataplane::DataPlane;
+use crate::denied::Line;
 use crate::resolve::{Candidates, Name, Resolved, Resolver};
 use crate::state::{PeerState, Saver, State};
 use crate::status;
@@ -137,6 +138,7 @@ impl Keeper {
         match event {
             Event::Changed => self.dirty = true,
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
+            Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
         }
     }
 

@@ -10,6 +10,7 @@ pub mod background;
 pub mod boot;
 pub mod clock;
 pub mod dataplane;
+pub mod denied;
 pub mod device_watch;
 pub mod host;
 pub mod ipc;

@@ -5,7 +5,7 @@ use crate::dataplane::DataPlane;
 use core::time::Duration;
 use std::collections::HashMap;
 use weir_abi::drops::Drop;
-use weir_abi::status::{Health, PeerStatus, PortStatus, ShardStatus, Status};
+use weir_abi::status::{Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
 use weir_engine::{PeerFacts, PeerId, PeerSnapshot, Snapshot};
 use weir_frame::{PortCounters, PortRole};
 use weir_noise::Instant;
@@ -43,8 +43,26 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
         } else {
             Vec::new()
         },
+        rules: rule_statuses(&tables, &snapshots),
         shards: snapshots.iter().map(shard_status).collect(),
     }
+}
+
+fn rule_statuses(tables: &weir_engine::Tables, snapshots: &[Snapshot]) -> Vec<RuleStatus> {
+    let access = &tables.access;
+    let current = |snapshot: &&Snapshot| snapshot.rules.0 == access.serial();
+    let decided = |number: usize| {
+        let shards = snapshots.iter().filter(current);
+        shards.filter_map(|snapshot| snapshot.rules.1.get(number)).sum()
+    };
+    let rules = access.declared().iter().enumerate();
+    rules
+        .map(|(number, rule)| RuleStatus {
+            name: rule.name.clone(),
+            action: rule.action.name().to_owned(),
+            packets: decided(number),
+        })
+        .collect()
 }
 
 /// Peers by number, as the shards see them, each with its shard.

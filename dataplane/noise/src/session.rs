@@ -221,6 +221,15 @@ impl Keypairs {
             .find(|(_, keypair)| keypair.local() == local)
     }
 
+    /// The key that opens messages to this local index.
+    pub fn receive_key(&self, local: Index) -> Option<&[u8; 32]> {
+        [&self.current, &self.previous, &self.next]
+            .into_iter()
+            .filter_map(|keypair| keypair.as_deref())
+            .find(|keypair| keypair.local() == local)
+            .map(Keypair::receive_key)
+    }
+
     /// All local indices that lead to a keypair.
     pub fn locals(&self) -> impl Iterator<Item = Index> + '_ {
         [&self.current, &self.previous, &self.next]
@@ -262,7 +271,7 @@ mod tests {
     fn keypair(local: u32, initiator: bool) -> Box<Keypair> {
         let keys = SessionKeys {
             send: [1; 32],
-            receive: [2; 32],
+            receive: [local as u8; 32],
             local: Index(local),
             remote: Index(0),
             initiator,
@@ -372,8 +381,13 @@ mod tests {
                 .by_local(Index(local))
                 .map(|(slot, keypair)| (slot, keypair.local()));
             assert_eq!(found, Some((slot, Index(local))));
+            let key = keypairs
+                .by_local(Index(local))
+                .map(|(_, keypair)| *keypair.receive_key());
+            assert_eq!(keypairs.receive_key(Index(local)).copied(), key);
         }
         assert!(keypairs.by_local(Index(4)).is_none());
+        assert!(keypairs.receive_key(Index(4)).is_none());
         assert_eq!(keypairs.locals().count(), 3);
         assert_eq!(keypairs.current().map(Keypair::local), Some(Index(2)));
     }

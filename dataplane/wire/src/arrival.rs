@@ -5,6 +5,7 @@
 //! is what it is tested against, and what AF_XDP ports read their frames by.
 
 use crate::classify::{Kind, kind};
+use crate::forward::{is_routed_v4, is_routed_v6};
 use crate::{ethernet, ip, ipv4, ipv6, udp};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zerocopy::FromBytes;
@@ -219,19 +220,6 @@ fn forwarded(
         return Err(Verdict::HopLimit);
     }
     Ok(Arrival::Lan { len })
-}
-
-/// Whether routers forward from and to an address: none of this network's, loopback, link-local, multicast or reserved
-/// ones (RFC 6890).
-fn is_routed_v4(address: Ipv4Addr) -> bool {
-    let [first, second, ..] = address.octets();
-    !(first == 0 || first == 127 || first >= 224 || (first, second) == (169, 254))
-}
-
-/// As [`is_routed_v4`]: none of the unspecified, loopback, link-local or multicast ones, nor of others in `::/96`.
-fn is_routed_v6(address: Ipv6Addr) -> bool {
-    let octets = address.octets();
-    !(octets[..12] == [0; 12] || octets[0] == 0xff || (octets[0] == 0xfe && octets[1] & 0xc0 == 0x80))
 }
 
 #[cfg(test)]

@@ -31,3 +31,16 @@ pub struct Header {
 pub fn parse(frame: &[u8]) -> Option<(&Header, &[u8])> {
     Header::ref_from_prefix(frame).ok()
 }
+
+/// Writes the header in front of an IP packet of type `ethertype`, to the first and from the second MAC address. Returns
+/// false where there is no room.
+#[inline]
+#[must_use]
+pub fn write(frame: &mut [u8], (destination, source): ([u8; 6], [u8; 6]), ethertype: u16) -> bool {
+    let header = Header {
+        destination,
+        source,
+        ethertype: ethertype.into(),
+    };
+    header.write_to_prefix(frame).is_ok()
+}

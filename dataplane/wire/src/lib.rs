@@ -18,6 +18,7 @@ pub mod classify;
 pub mod coalesce;
 pub mod ecn;
 pub mod ethernet;
+pub mod forward;
 pub mod icmp;
 pub mod ip;
 pub mod ipv4;

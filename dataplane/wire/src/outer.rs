@@ -50,15 +50,12 @@ impl Outer {
             SocketAddr::V4(_) => (ethernet::IPV4, ipv4::HEADER_LEN),
             SocketAddr::V6(_) => (ethernet::IPV6, ipv6::HEADER_LEN),
         };
-        let header = ethernet::Header {
-            destination: self.macs.0,
-            source: self.macs.1,
-            ethertype: ethertype.into(),
-        };
         let Some((link, packet)) = frame.split_at_mut_checked(ethernet::HEADER_LEN) else {
             return false;
         };
-        link.copy_from_slice(header.as_bytes());
+        if !ethernet::write(link, self.macs, ethertype) {
+            return false;
+        }
         let Some((ip, segment)) = packet.split_at_mut_checked(ip_len) else {
             return false;
         };

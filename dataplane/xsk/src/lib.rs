@@ -6,11 +6,14 @@
 //! memory without flags, while a frame here must be able to begin anywhere and belong to a pool that other ports of the
 //! same home share.
 //!
-//! [`WanPort`] is a [`weir_frame::Port`] over a queue and an ordinary UDP socket on the same port.
+//! [`WanPort`] is a [`weir_frame::Port`] over a queue and an ordinary UDP socket on the same port;
+//! [`LanPort`] is one over a queue and a TUN device's port, and a router between its device and the tunnel.
 //!
 //! The crate attaches no XDP program: `weir-xdp-prog` does, and is given a queue's descriptor.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod lan;
+mod limit;
 mod memory;
 mod queue;
 mod ring;
@@ -18,7 +21,9 @@ mod site;
 mod socket;
 mod sys;
 mod wan;
+mod ways;
 
+pub use lan::{LanParts, LanPort};
 pub use memory::{CHUNK, MemoryError};
 pub use queue::{Queue, QueueCounters, Refused, Store};
 pub use site::{Hop, Site};

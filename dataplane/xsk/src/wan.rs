@@ -7,32 +7,27 @@
 
 use crate::queue::Queue;
 use crate::site::Site;
-use crate::socket::Copying;
+use crate::ways::Ways;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use weir_frame::{Frame, Home, LocalAddress, Path, Port, PortCounters, PortMode, PortRole};
 use weir_wire::arrival::{Arrival, Datagram, arrival};
 use weir_wire::ethernet;
-use weir_wire::outer::{LEN_V4, LEN_V6, Outer};
+use weir_wire::outer::Outer;
 
 /// Local addresses that no longer work and are yet to be told.
 const FORGOTTEN: usize = 256;
 
 /// The port.
 pub struct WanPort<S> {
-    queue: Queue,
-    socket: Box<dyn Port>,
+    ways: Ways,
     site: S,
     interface: u32,
     port: u16,
-    generic: bool,
     /// The identification of the next IPv4 packet.
     id: u16,
     arrived: Vec<Frame>,
-    out: Vec<Frame>,
-    slow: Vec<Frame>,
     forgotten: VecDeque<SocketAddr>,
-    counted: PortCounters,
 }
 
 /// What the port is made of.
@@ -56,31 +51,21 @@ impl<S: Site> WanPort<S> {
     ///
     /// # Panics
     /// If queue and socket are of two homes.
-    pub fn new(mut parts: WanParts<S>) -> Self {
-        assert_eq!(
-            parts.queue.pool().home(),
-            parts.socket.home(),
-            "queue and socket are one port"
-        );
+    pub fn new(parts: WanParts<S>) -> Self {
         Self {
-            queue: parts.queue,
-            socket: parts.socket,
+            ways: Ways::new(parts.queue, parts.socket, parts.generic),
             site: parts.site,
             interface: parts.interface,
             port: parts.port,
-            generic: parts.generic,
             id: 0,
             arrived: Vec::with_capacity(256),
-            out: Vec::with_capacity(256),
-            slow: Vec::with_capacity(256),
             forgotten: VecDeque::with_capacity(FORGOTTEN),
-            counted: PortCounters::default(),
         }
     }
 
     /// The queue, for what it counts.
     pub fn queue(&self) -> &Queue {
-        &self.queue
+        self.ways.queue()
     }
 
     fn path(&self, datagram: &Datagram) -> Path {
@@ -104,7 +89,7 @@ impl<S: Site> WanPort<S> {
 
     /// Puts the headers in front of a datagram, where the queue can send it.
     fn address(&mut self, frame: &mut Frame) -> bool {
-        if !self.queue.owns(frame) {
+        if !self.ways.owns(frame) {
             return false;
         }
         let Some(path) = frame.meta.path else { return false };
@@ -140,53 +125,36 @@ impl<S: Site> WanPort<S> {
     }
 
     fn forget(&mut self, remote: SocketAddr) {
-        self.counted.tx_source_forgotten += 1;
+        self.ways.counted.tx_source_forgotten += 1;
         if self.forgotten.len() < FORGOTTEN {
             self.forgotten.push_back(remote);
         }
-    }
-
-    /// Leaves a datagram to the socket.
-    fn leave(&mut self, frame: Frame) {
-        if !self.queue.owns(&frame) {
-            return self.slow.push(frame);
-        }
-        match self.socket.fresh(frame.len()) {
-            Some(mut copy) => {
-                copy.meta = frame.meta;
-                let fits = copy.write(frame.bytes());
-                assert!(fits, "a fresh frame has the room that was asked for");
-                self.slow.push(copy);
-            }
-            None => self.counted.tx_full += 1,
-        }
-        self.queue.pool().give_back(frame);
     }
 }
 
 impl<S: Site> Port for WanPort<S> {
     fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
         self.site.refresh();
+        let mut count = self.ways.receive_ordinary_in_turn(out, limit);
         let mut arrived = core::mem::take(&mut self.arrived);
-        self.queue.receive(&mut arrived, limit);
-        let mut count = 0;
+        self.ways.receive(&mut arrived, limit - count);
         for mut frame in arrived.drain(..) {
             let Arrival::Wan(datagram) = arrival(frame.bytes(), &self.site) else {
-                self.counted.rx_malformed += 1;
-                self.queue.pool().give_back(frame);
+                self.ways.counted.rx_malformed += 1;
+                self.ways.give_back(frame);
                 continue;
             };
             frame.trim_front(datagram.payload);
             frame.set_len(datagram.len);
             frame.meta.path = Some(self.path(&datagram));
             frame.meta.traffic_class = datagram.traffic_class;
-            self.counted.rx_frames += 1;
-            self.counted.rx_bytes += datagram.len as u64;
+            self.ways.counted.rx_frames += 1;
+            self.ways.counted.rx_bytes += datagram.len as u64;
             count += 1;
             out.push(frame);
         }
         self.arrived = arrived;
-        count + self.socket.receive(out, limit - count)
+        count + self.ways.receive_ordinary(out, limit - count)
     }
 
     fn transmit(&mut self, frames: &mut Vec<Frame>) {
@@ -194,44 +162,28 @@ impl<S: Site> Port for WanPort<S> {
         for mut frame in frames.drain(..) {
             let len = frame.len();
             if self.address(&mut frame) {
-                self.counted.tx_packets += 1;
-                self.counted.tx_bytes += len as u64;
-                self.out.push(frame);
+                self.ways.by_queue(frame, len);
             } else {
-                self.leave(frame);
+                self.ways.by_ordinary(frame);
             }
         }
-        self.queue.transmit(&mut self.out);
-        for frame in self.out.drain(..) {
-            self.counted.tx_full += 1;
-            self.counted.tx_packets -= 1;
-            self.counted.tx_bytes -= (frame.len() - header_len(&frame)) as u64;
-            self.queue.pool().give_back(frame);
-        }
-        if !self.slow.is_empty() {
-            self.socket.transmit(&mut self.slow);
-        }
+        self.ways.send();
     }
 
     fn fresh(&mut self, len: usize) -> Option<Frame> {
-        // The queue's own frames are the only ones that need no copy; large ones are the socket's.
-        self.queue.pool().take(len).or_else(|| self.socket.fresh(len))
+        self.ways.fresh(len)
     }
 
     fn give_back(&mut self, frame: Frame) {
-        if self.queue.owns(&frame) {
-            self.queue.pool().give_back(frame);
-        } else {
-            self.socket.give_back(frame);
-        }
+        self.ways.give_back(frame);
     }
 
     fn home(&self) -> Home {
-        self.socket.home()
+        self.ways.home()
     }
 
     fn frames(&self) -> usize {
-        self.queue.frames() + self.socket.frames()
+        self.ways.frames()
     }
 
     fn role(&self) -> PortRole {
@@ -239,29 +191,16 @@ impl<S: Site> Port for WanPort<S> {
     }
 
     fn mode(&self) -> PortMode {
-        match (self.queue.copying(), self.generic) {
-            (Copying::None, _) => PortMode::ZeroCopy,
-            (Copying::Each, false) => PortMode::Driver,
-            (Copying::Each, true) => PortMode::Generic,
-        }
+        self.ways.mode()
     }
 
     fn counters(&self) -> PortCounters {
-        self.counted + self.socket.counters()
+        self.ways.counters()
     }
 
     fn forgotten_source(&mut self) -> Option<SocketAddr> {
         self.forgotten
             .pop_front()
-            .or_else(|| self.socket.forgotten_source())
-    }
-}
-
-/// Bytes of the headers that [`WanPort`] put in front of a datagram.
-fn header_len(frame: &Frame) -> usize {
-    if frame.bytes()[12..14] == ethernet::IPV4.to_be_bytes() {
-        LEN_V4
-    } else {
-        LEN_V6
+            .or_else(|| self.ways.forgotten_source())
     }
 }

@@ -149,7 +149,11 @@ fn told(changes: &[Change]) -> InterfaceView {
                     ..PeerView::new(peer.public_key)
                 });
             }
-            Change::Peer(_) | Change::RemovePeer(_) | Change::RemoveAllPeers | Change::ReplacePeers(_) => {}
+            Change::Peer(_)
+            | Change::RemovePeer(_)
+            | Change::RemoveAllPeers
+            | Change::ReplacePeers(_)
+            | Change::ReplaceRules(_) => {}
         }
     }
     view

@@ -219,5 +219,6 @@ pub fn status(interface: &str) -> Status {
         shards: Vec::new(),
         handshake_queue: 0,
         peers: Vec::new(),
+        rules: Vec::new(),
     }
 }

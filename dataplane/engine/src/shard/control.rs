@@ -1,5 +1,6 @@
 //! What the gateway asks of a shard and what a shard tells the gateway.
 
+use super::access::DeniedFlow;
 use super::{Now, Shard};
 use crate::counters::Counters;
 use crate::limits::SNAPSHOT_SLICE;
@@ -33,6 +34,8 @@ pub enum Event {
     Unanswered(PeerId),
     /// The handshake with this peer was given up.
     GaveUp(PeerId),
+    /// An access rule that asks for it denied a flow.
+    Denied(DeniedFlow),
 }
 
 /// A shard, or a part of it.
@@ -48,6 +51,8 @@ pub struct Snapshot {
     pub active_peers: usize,
     /// Whether cookies are demanded.
     pub under_load: bool,
+    /// Packets that each access rule decided here, in the rules' order, and the serial of the rules.
+    pub rules: (u64, Vec<u64>),
     /// Some of the peers at home.
     pub peers: Vec<PeerSnapshot>,
     /// Whether this is the last part.
@@ -172,6 +177,7 @@ impl Shard {
                 .collect(),
             active_peers: self.by_id.len(),
             under_load: self.limiter.under_load(now.at),
+            rules: self.judging.decided(),
             last: !progress.peers || end == self.peers.len(),
         };
         let last = snapshot.last;

@@ -193,6 +193,7 @@ impl Shard {
             let Ok(outcome) = self.outcomes.try_recv() else {
                 break;
             };
+            self.catch_up(now);
             self.outcome(outcome, Handed::default(), now);
             worked = true;
         }
@@ -318,7 +319,7 @@ impl Shard {
         path: Path,
         timestamp: Tai64n,
         response: &[u8; RESPONSE_LEN],
-        keys: SessionKeys,
+        keys: Box<SessionKeys>,
         proved: bool,
         now: Now,
     ) {
@@ -339,7 +340,7 @@ impl Shard {
             self.limiter.succeeded(path.remote.ip());
         }
         peer.rx_bytes += INITIATION_LEN as u64;
-        let retired = peer.keypairs.install(Box::new(Keypair::new(keys, now.at)));
+        let retired = peer.keypairs.install(keypair(&keys, now));
         peer.timers.session_derived(now.at);
         peer.timers.any_authenticated_received(now.at);
         peer.timers.any_authenticated_sent(now.at);
@@ -400,7 +401,7 @@ impl Shard {
     }
 
     /// The handshake that we began is complete: the session may be used at once.
-    fn finished(&mut self, place: Place, path: Path, keys: SessionKeys, now: Now) {
+    fn finished(&mut self, place: Place, path: Path, keys: Box<SessionKeys>, now: Now) {
         let index = keys.local;
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
@@ -409,7 +410,7 @@ impl Shard {
             return;
         }
         peer.handshake = Handshake::Idle;
-        let retired = peer.keypairs.install(Box::new(Keypair::new(keys, now.at)));
+        let retired = peer.keypairs.install(keypair(&keys, now));
         peer.timers.any_authenticated_received(now.at);
         peer.timers.any_authenticated_traversal(now.at);
         peer.timers.session_derived(now.at);
@@ -479,4 +480,9 @@ impl Shard {
     pub(super) fn id_at(&self, place: Place) -> Option<PeerId> {
         self.peers[place as usize].as_ref().map(|peer| peer.id())
     }
+}
+
+/// The keypair of a new session, whose keys are wiped where the worker left them.
+fn keypair(keys: &SessionKeys, now: Now) -> Box<Keypair> {
+    Box::new(Keypair::new(keys.clone(), now.at))
 }

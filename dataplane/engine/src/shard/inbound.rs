@@ -2,6 +2,7 @@
 //! host if its sender may send it.
 
 use super::{Now, Shard};
+use crate::access::ClassId;
 use crate::indices::{Entry, Place};
 use crate::limits::{BATCH, HOPS_MAX};
 use crate::mesh::{Handed, Message, PeerHome};
@@ -9,7 +10,7 @@ use crate::slots::{Shard as Number, Slot};
 use crate::tables::PeerId;
 use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
-use weir_crypto::Open;
+use weir_crypto::{Key, Open};
 use weir_frame::{Frame, Meta, Path, Segmentation};
 use weir_noise::Index;
 use weir_wire::ecn::{self, Ecn};
@@ -24,8 +25,10 @@ pub(super) struct Candidate {
     frame: usize,
     start: usize,
     len: usize,
-    key: [u8; 32],
 }
+
+/// A peer, and which access rules concern it.
+type Sender = (PeerId, Option<ClassId>);
 
 /// Where an index leads from here.
 pub(super) enum Lead {
@@ -183,7 +186,6 @@ impl Shard {
         if !keypair.replay.check(counter) {
             return self.counters.drop(Drop::Replayed);
         }
-        let key = *keypair.receive_key();
         self.candidates.push(Candidate {
             place,
             index,
@@ -191,7 +193,6 @@ impl Shard {
             frame,
             start,
             len: end - start,
-            key,
         });
         if self.candidates.len() == BATCH {
             self.open_candidates(now);
@@ -206,6 +207,10 @@ impl Shard {
         let mut candidates = core::mem::take(&mut self.candidates);
         let mut outs = core::mem::take(&mut self.fresh);
         candidates.retain(|candidate| {
+            if self.receive_key(candidate).is_none() {
+                self.counters.drop(Drop::UnknownIndex);
+                return false;
+            }
             let frame = self.fresh_host(candidate.len - TRANSPORT_HEADER_LEN - TAG_LEN);
             if frame.is_none() {
                 self.counters.drop(Drop::NoFrame);
@@ -219,10 +224,9 @@ impl Shard {
                 let datagram = &self.held[candidate.frame].bytes()[candidate.start..][..candidate.len];
                 let ciphertext = &datagram[TRANSPORT_HEADER_LEN..];
                 out.set_len(ciphertext.len() - TAG_LEN);
-                let (key, counter) = (&candidate.key, candidate.counter);
                 jobs.push(Open {
-                    key,
-                    counter,
+                    key: self.receive_key(candidate).expect("it was there a moment ago"),
+                    counter: candidate.counter,
                     ciphertext,
                     out: out.bytes_mut(),
                     authentic: false,
@@ -241,6 +245,12 @@ impl Shard {
         }
         self.candidates = candidates;
         self.fresh = outs;
+    }
+
+    /// The key of a candidate, where its session keeps and wipes it: a copy of it would have to be wiped too.
+    fn receive_key(&self, candidate: &Candidate) -> Option<&Key> {
+        let peer = self.peers[candidate.place as usize].as_ref()?;
+        peer.keypairs.receive_key(candidate.index)
     }
 
     /// An authentic message: what it means to its session, then what is inside.
@@ -264,7 +274,7 @@ impl Shard {
         peer.timers.any_authenticated_received(now.at);
         peer.timers.any_authenticated_traversal(now.at);
         let meta = self.held[candidate.frame].meta;
-        let (id, data) = (peer.id(), !out.is_empty());
+        let (sender, data) = ((peer.id(), peer.access), !out.is_empty());
         if data {
             peer.timers.data_received(now.at);
         }
@@ -282,25 +292,34 @@ impl Shard {
         }
         self.schedule(place);
         if data {
-            self.deliver(id, out, &meta)
+            self.deliver(sender, out, &meta, now)
         } else {
             self.give_back(out)
         }
     }
 
     /// Checks what a peer sent through the tunnel and passes it to the host.
-    fn deliver(&mut self, id: PeerId, mut out: Frame, meta: &Meta) {
-        if let Err(reason) = self.admit_inner(id, &mut out, meta.traffic_class) {
+    fn deliver(&mut self, sender: Sender, mut out: Frame, meta: &Meta, now: Now) {
+        if let Err(reason) = self.admit_inner(sender, &mut out, meta.traffic_class, now) {
             self.counters.drop(reason);
             return self.give_back(out);
         }
         self.send_packet(out);
     }
 
-    fn admit_inner(&self, id: PeerId, out: &mut Frame, outer_class: u8) -> Result<(), Drop> {
+    fn admit_inner(
+        &mut self,
+        (id, access): Sender,
+        out: &mut Frame,
+        outer_class: u8,
+        now: Now,
+    ) -> Result<(), Drop> {
         let packet = ip::Packet::parse(out.bytes()).map_err(|_| Drop::InnerMalformed)?;
         if self.tables.routes.lookup(packet.source) != Some(id) {
             return Err(Drop::SourceNotAllowed);
+        }
+        if let Some(class) = access {
+            self.judge(id, class, &packet, out.bytes(), now)?;
         }
         out.set_len(packet.total_length);
         let inner = Ecn::from_tos(packet.traffic_class);

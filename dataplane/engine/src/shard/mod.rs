@@ -1,12 +1,15 @@
 //! A shard: one core's share of the gateway. It owns its ports, the peers at home with it and their timers; it shares
 //! nothing that changes. Everything happens in [`Shard::poll`], batch by batch.
 
+mod access;
 mod answer;
 mod control;
 mod handshake;
 mod inbound;
 mod outbound;
 mod peers;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod transmit;
 
@@ -34,6 +37,7 @@ use weir_crypto::Aead;
 use weir_frame::{Frame, Port, PortRole};
 use weir_noise::{CookieSecret, Instant};
 
+pub use access::DeniedFlow;
 pub use control::{Command, Event, PeerSnapshot, Snapshot};
 
 /// The time, read once a batch.
@@ -114,6 +118,7 @@ pub struct Shard {
     wheel: Wheel,
     limiter: Limiter,
     icmp_errors: Bucket,
+    judging: access::Judging,
     /// The last slot generation of which each shard said that its peers are on their way.
     slots_done: Vec<u64>,
     /// Whether a slot of this shard is still answered for by its last owner.
@@ -173,6 +178,7 @@ impl Shard {
             wheel: Wheel::new(now.at),
             limiter,
             icmp_errors: Bucket::full(ICMP_ERRORS_PER_S),
+            judging: access::Judging::default(),
             initiations: VecDeque::new(),
             queued_bytes: 0,
             snapshots: VecDeque::new(),
@@ -188,6 +194,7 @@ impl Shard {
             shard.add_port(port);
         }
         shard.settling = shard.awaits_slots();
+        shard.access_changed();
         shard.start_peers(now);
         shard
     }
@@ -289,7 +296,11 @@ impl Shard {
                 self.give_back(frame);
                 worked = true;
             }
-            for _ in 0..self.links.arrived(from).min(HANDOFF_BUDGET) {
+            let arrived = self.links.arrived(from).min(HANDOFF_BUDGET);
+            if arrived > 0 {
+                self.catch_up(now);
+            }
+            for _ in 0..arrived {
                 let Some(message) = self.links.receive(from) else {
                     break;
                 };
@@ -299,8 +310,6 @@ impl Shard {
                     Message::Packet(frame, handed) => self.packet(frame, handed, now),
                     Message::Adopt(peer) => {
                         self.open_candidates(now);
-                        // Whoever sent the peer had tables no newer than those published now.
-                        self.take_tables(now);
                         self.adopt(peer, now);
                     }
                     Message::Moved(home) => self.note_move(home),
@@ -321,6 +330,15 @@ impl Shard {
         self.seal_waiting(now);
         self.give_back_held();
         worked
+    }
+
+    /// Takes the newest tables before something is read that was made with them: a shard or worker that was quicker to
+    /// take them may speak of peers and slots that this one has not heard of yet.
+    fn catch_up(&mut self, now: Now) {
+        if self.published.load().generation != self.tables.generation {
+            self.open_candidates(now);
+            self.take_tables(now);
+        }
     }
 
     fn take_datagrams(&mut self, now: Now) -> bool {

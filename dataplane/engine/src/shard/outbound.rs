@@ -16,6 +16,7 @@ use weir_wire::segment::{Kind, Offload, Segments};
 use weir_wire::wireguard::{TRANSPORT_HEADER_LEN, TransportHeader};
 use weir_wire::{ecn, ip, tcp};
 use zerocopy::IntoBytes;
+use zeroize::Zeroize;
 
 /// A packet about to be sealed: its plaintext lies in `frame` behind the message's header, `plain` bytes.
 pub(super) struct Sealing {
@@ -102,6 +103,7 @@ impl Shard {
             );
         }
         tcp::clamp_mss(packet, self.tables.mtu);
+        self.note_outbound(place, packet, now);
         match self.prepare(place, packet.len(), ip_class(packet), now) {
             Ok(mut sealing) => {
                 sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
@@ -130,6 +132,7 @@ impl Shard {
         if most > usize::from(self.tables.mtu) {
             return self.counters.drop_many(Drop::TooLarge, segments.count());
         }
+        self.note_outbound(place, frame.bytes(), now);
         let class = ip_class(frame.bytes());
         for _ in 0..segments.count() {
             match self.prepare(place, most, class, now) {
@@ -240,6 +243,8 @@ impl Shard {
             }
             self.aead.seal(&mut jobs);
         }
+        // Draining alone leaves the bytes in the list's memory, past the life of their session.
+        sealing.iter_mut().for_each(|sealing| sealing.key.zeroize());
         self.counters.sealed += sealing.len() as u64;
         for sealed in sealing.drain(..) {
             self.send_datagram(sealed.frame);
@@ -257,7 +262,7 @@ impl Shard {
     }
 
     /// Lets a packet wait for a session, and begins the handshake.
-    fn wait(&mut self, place: Place, packet: &[u8], now: Now) {
+    pub(super) fn wait(&mut self, place: Place, packet: &[u8], now: Now) {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
@@ -265,14 +270,15 @@ impl Shard {
             self.counters.drop(Drop::NoEndpoint);
             return self.answer(packet, Reason::Unreachable(Unreachable::Host), now);
         }
-        self.queued_bytes += packet.len();
-        let mut pushed_out = peer.enqueue(packet.into(), self.queue);
-        if pushed_out.is_none() && self.queued_bytes > QUEUED_BYTES {
-            pushed_out = peer.queue.pop_front();
-        }
-        if let Some(old) = pushed_out {
-            self.queued_bytes -= old.len();
+        // Where memory is short the new packet goes: to make room for a large one might take all that wait.
+        if self.queued_bytes + packet.len() > QUEUED_BYTES {
             self.counters.drop(Drop::QueueFull);
+        } else {
+            self.queued_bytes += packet.len();
+            if let Some(old) = peer.enqueue(packet.into(), self.queue) {
+                self.queued_bytes -= old.len();
+                self.counters.drop(Drop::QueueFull);
+            }
         }
         self.request_handshake(place, now);
     }

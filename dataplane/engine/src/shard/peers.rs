@@ -10,6 +10,7 @@ use core::net::SocketAddr;
 use std::sync::Arc;
 use weir_abi::drops::Drop;
 use weir_frame::Path;
+use weir_noise::Index;
 
 impl Shard {
     /// Takes the newest tables, and sees to the peers that they change.
@@ -20,6 +21,9 @@ impl Shard {
         let tables = self.published.load_full();
         let before = core::mem::replace(&mut self.tables, tables);
         let tables = Arc::clone(&self.tables);
+        if !Arc::ptr_eq(&before.access, &tables.access) {
+            self.access_changed();
+        }
         match tables.changed_since(before.generation) {
             Some(changed) => {
                 for id in changed {
@@ -32,6 +36,7 @@ impl Shard {
                 for id in known {
                     self.peer_changed(id, now);
                 }
+                self.moved.retain(|&id, _| tables.peer(id).is_some());
                 self.start_peers(now);
             }
         }
@@ -115,12 +120,16 @@ impl Shard {
             self.remove(place, now);
         }
         let Some(facts) = self.tables.peer(id).cloned() else {
+            self.retire(peer.indices(), now);
             return self.counters.drop_many(Drop::PeerRemoved, peer.queue.len());
         };
         let endpoint = refresh(&mut peer, facts, now);
         if peer.identity_serial != self.tables.identity_serial {
+            // Those of this shard's slots were set aside for the peer until now.
+            self.retire(peer.indices(), now);
             peer.keypairs.clear().into_iter().for_each(core::mem::drop);
             peer.handshake = Handshake::Idle;
+            peer.cookies = Default::default();
             peer.identity_serial = self.tables.identity_serial;
         }
         self.note_move(home(&peer));
@@ -145,8 +154,9 @@ impl Shard {
         }
     }
 
-    fn settle(&mut self, peer: Box<Peer>) -> Place {
+    fn settle(&mut self, mut peer: Box<Peer>) -> Place {
         let id = peer.id();
+        peer.access = self.tables.access.class_of(id);
         let place = match self.free.pop() {
             Some(place) => place,
             None => {
@@ -163,9 +173,11 @@ impl Shard {
     fn remove(&mut self, place: Place, now: Now) {
         self.drop_queued(place, Drop::PeerRemoved);
         let Some(peer) = self.unsettle(place) else { return };
-        for index in peer.indices() {
-            self.indices.retire(index, now.at);
-        }
+        self.retire(peer.indices(), now);
+    }
+
+    fn retire(&mut self, indices: impl Iterator<Item = Index>, now: Now) {
+        indices.for_each(|index| self.indices.retire(index, now.at));
     }
 
     fn unsettle(&mut self, place: Place) -> Option<Box<Peer>> {

@@ -52,7 +52,7 @@ pub fn apply(view: &mut InterfaceView, change: Change) {
         Change::RemoveAllPeers => view.peers.clear(),
         Change::RemovePeer(key) => view.peers.retain(|p| p.public_key != key),
         Change::Peer(change) => apply_peer(view, change),
-        Change::ReplacePeers(_) => unreachable!("the UAPI does not ask for it"),
+        Change::ReplacePeers(_) | Change::ReplaceRules(_) => unreachable!("the UAPI does not ask for it"),
     }
 }
 

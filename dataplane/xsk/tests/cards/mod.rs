@@ -310,8 +310,12 @@ impl Cards {
     fn described(&self) -> String {
         let queues = self.queues.iter().enumerate().map(|(number, queue)| {
             format!(
-                "queue {number}: {:?}, {:?}, with the kernel {:?}, {:?}",
-                queue.copying(),
+                "queue {number}: {}, {:?}, with the kernel {:?}, {:?}",
+                if queue.copying() == Copying::None {
+                    "zero-copy"
+                } else {
+                    "copied"
+                },
                 queue.counters(),
                 queue.held(),
                 queue.kernel()
@@ -323,7 +327,9 @@ impl Cards {
 
 /// Reads a frame that came back, and says which queue had sent it.
 fn checked(frame: &Frame) -> usize {
-    let payload = &frame.bytes()[LEN_V4..];
+    // A short frame is padded on the wire; UDP says what is the datagram's (RFC 768).
+    let udp_len = usize::from(u16::from_be_bytes([frame.bytes()[38], frame.bytes()[39]]));
+    let payload = &frame.bytes()[LEN_V4..LEN_V4 - 8 + udp_len];
     let number = u32::from_be_bytes(*payload.first_chunk().unwrap());
     assert_eq!(
         payload.len(),

@@ -1,0 +1,144 @@
+//! Access rules: which flows peers may open. The [`crate::Applier`] compiles the declared rules with every generation of
+//! tables that needs it; shards judge by them what leaves the tunnel and keep what they must remember for it
+//! themselves.
+//!
+//! Rules are judged in their order and the first that matches decides; what none matches passes. A rule sees a packet
+//! as far as it is known: where ports or protocol are hidden in another fragment, a denial that might match does.
+
+mod compile;
+mod flow;
+mod networks;
+mod recent;
+
+pub(crate) use flow::{Flow, fragment_of, opening};
+pub(crate) use recent::Recent;
+
+use crate::tables::PeerId;
+use core::net::IpAddr;
+use core::ops::RangeInclusive;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use networks::Networks;
+use std::sync::Arc;
+use weir_abi::rule::{Action, Protocol, Rule};
+use weir_wire::ip;
+
+/// A set of peers that the same rules concern.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClassId(u32);
+
+/// The rules as shards judge by them; immutable.
+#[derive(Default)]
+pub struct Access {
+    declared: Arc<[Rule]>,
+    serial: u64,
+    rules: Vec<Compiled>,
+    /// What rules name as their targets, each set once however many rules name it.
+    networks: Vec<Networks>,
+    /// The rules that concern each class, by number, in their order.
+    classes: Vec<Box<[u16]>>,
+    /// The class of every peer that is in no group and named by no rule.
+    others: Option<ClassId>,
+    /// The class of every other.
+    by_peer: HashMap<PeerId, Option<ClassId>, RandomState>,
+}
+
+/// A rule without its senders.
+struct Compiled {
+    action: Action,
+    log: bool,
+    protocol: Option<Protocol>,
+    /// Empty: all.
+    ports: Box<[RangeInclusive<u16>]>,
+    /// Places in [`Access::networks`]; `None`: everywhere.
+    to: Option<Box<[u32]>>,
+}
+
+/// What becomes of a flow, and by which rule; rules count from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// It passes; `None` where no rule matches.
+    Accept(Option<u16>),
+    /// It is denied, and told if the rule says so.
+    Deny { rule: u16, log: bool },
+}
+
+/// Whether a rule matches a flow of which not everything is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Match {
+    Yes,
+    No,
+    Perhaps,
+}
+
+impl Access {
+    /// The rules as they were declared.
+    pub fn declared(&self) -> &Arc<[Rule]> {
+        &self.declared
+    }
+
+    /// Counts the changes of the rules' list, so that counts by number can be told apart.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// The class of a peer; `None` where no rule can deny it anything.
+    pub fn class_of(&self, peer: PeerId) -> Option<ClassId> {
+        self.by_peer.get(&peer).copied().unwrap_or(self.others)
+    }
+
+    /// Whether a change of this peer may change what is compiled.
+    pub(crate) fn knows(&self, peer: PeerId) -> bool {
+        self.by_peer.contains_key(&peer)
+    }
+
+    /// Judges a flow that a peer of `class` may be opening.
+    pub(crate) fn judge(&self, class: ClassId, flow: &Flow) -> Verdict {
+        for &number in &self.classes[class.0 as usize] {
+            let rule = &self.rules[usize::from(number)];
+            match (self.matches(rule, flow), rule.action) {
+                (Match::No, Action::Accept | Action::Deny) | (Match::Perhaps, Action::Accept) => {}
+                (Match::Yes, Action::Accept) => return Verdict::Accept(Some(number)),
+                (Match::Yes | Match::Perhaps, Action::Deny) => {
+                    let (rule, log) = (number, rule.log);
+                    return Verdict::Deny { rule, log };
+                }
+            }
+        }
+        Verdict::Accept(None)
+    }
+
+    fn matches(&self, rule: &Compiled, flow: &Flow) -> Match {
+        let protocol = match (rule.protocol, flow.protocol) {
+            (None, Some(_) | None) => Match::Yes,
+            (Some(_), None) => Match::Perhaps,
+            (Some(Protocol::Number(wanted)), Some(protocol)) => Match::known(wanted == protocol),
+            (Some(Protocol::Icmp), Some(protocol)) => Match::known(match flow.destination {
+                IpAddr::V4(_) => protocol == ip::ICMP,
+                IpAddr::V6(_) => protocol == ip::ICMPV6,
+            }),
+        };
+        if protocol == Match::No {
+            return Match::No;
+        }
+        let ports = match (&*rule.ports, flow.ports) {
+            ([], _) => Match::Yes,
+            (_, None) => Match::Perhaps,
+            (wanted, Some((_, port))) => Match::known(wanted.iter().any(|range| range.contains(&port))),
+        };
+        if ports == Match::No {
+            return Match::No;
+        }
+        let inside = |to: &u32| self.networks[*to as usize].contains(flow.destination);
+        if rule.to.as_ref().is_some_and(|to| !to.iter().any(inside)) {
+            return Match::No;
+        }
+        if protocol == Match::Yes { ports } else { protocol }
+    }
+}
+
+impl Match {
+    fn known(matches: bool) -> Self {
+        if matches { Match::Yes } else { Match::No }
+    }
+}

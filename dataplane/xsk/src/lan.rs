@@ -1,0 +1,252 @@
+//! A shard's share of a LAN device, as a router's: inner packets by AF_XDP where that can be, and by the TUN device of the
+//! same shard where the kernel has to do it.
+//!
+//! What arrives by the queue is for a peer, as the XDP program decided. Its hop limit falls, and one that is too long for
+//! the tunnel is answered here, from this host's address on the way to the sender. What leaves goes by the queue where the
+//! next hop is known and the kernel has nothing to say about it: no address of this host's, no options, no hop limit that
+//! ends, nothing too long for the link. All else goes by TUN, as a copy, and the kernel delivers, fragments or answers it.
+
+use crate::limit::ErrorLimit;
+use crate::queue::Queue;
+use crate::site::{Hop, Site};
+use crate::ways::Ways;
+use std::net::{IpAddr, SocketAddr};
+use weir_frame::{Frame, Home, Port, PortCounters, PortMode, PortRole, Segmentation};
+use weir_wire::arrival::{Arrival, arrival};
+use weir_wire::ethernet::{self, HEADER_LEN};
+use weir_wire::forward::{decrement_hop_limit, onward};
+use weir_wire::icmp::{self, Reason};
+
+/// Bytes of the shortest Ethernet frame without its check sequence (IEEE 802.3, clause 4.4.2): not every driver fills up
+/// what an AF_XDP socket sends.
+const SHORTEST: usize = 60;
+
+/// The port.
+pub struct LanPort<S> {
+    ways: Ways,
+    site: S,
+    errors: ErrorLimit,
+    arrived: Vec<Frame>,
+}
+
+/// What the port is made of.
+pub struct LanParts<S> {
+    /// The device's queue.
+    pub queue: Queue,
+    /// The TUN device's port, of the same home.
+    pub tun: Box<dyn Port>,
+    /// What is known of the device, as the XDP program was told, and of the ways out by it.
+    pub site: S,
+    /// Whether the XDP program is attached in generic mode.
+    pub generic: bool,
+}
+
+/// Why a frame of the queue goes no further.
+enum Refusal {
+    /// The twin of the XDP program would not have taken it, or its header checksum is wrong (RFC 1812, section 5.2.2).
+    Malformed,
+    /// It claims to come from this host.
+    Martian,
+    /// It is longer than the tunnel's MTU.
+    TooBig {
+        /// Who sent it.
+        sender: IpAddr,
+    },
+}
+
+impl<S: Site> LanPort<S> {
+    /// A port that is ready.
+    ///
+    /// # Panics
+    /// If queue and TUN port are of two homes.
+    pub fn new(parts: LanParts<S>) -> Self {
+        Self {
+            ways: Ways::new(parts.queue, parts.tun, parts.generic),
+            site: parts.site,
+            errors: ErrorLimit::new(),
+            arrived: Vec::with_capacity(256),
+        }
+    }
+
+    /// The queue, for what it counts.
+    pub fn queue(&self) -> &Queue {
+        self.ways.queue()
+    }
+
+    /// Counts what goes no further, and tells its sender where that is due.
+    #[cold]
+    fn refuse(&mut self, frame: Frame, refusal: Refusal) {
+        match refusal {
+            Refusal::Malformed => self.ways.counted.rx_malformed += 1,
+            Refusal::Martian => self.ways.counted.rx_martian += 1,
+            Refusal::TooBig { sender } => {
+                self.ways.counted.rx_too_big += 1;
+                self.answer(&frame, sender);
+            }
+        }
+        self.ways.give_back(frame);
+    }
+
+    /// Tells the sender of a packet the tunnel's MTU: "fragmentation needed" whether it may be fragmented or not, since
+    /// nothing is fragmented inside (RFC 1191), or Packet Too Big (RFC 4443). A sender whose next hop is not known is told
+    /// when it tries again.
+    fn answer(&mut self, offending: &Frame, sender: IpAddr) {
+        let Some(hop) = self.site.hop(sender) else { return };
+        if !self.errors.take() {
+            return;
+        }
+        let most = match sender {
+            IpAddr::V4(_) => icmp::MAX_LEN_V4,
+            IpAddr::V6(_) => icmp::MAX_LEN_V6,
+        };
+        let Some(mut error) = self.ways.fresh_fast(most) else {
+            return;
+        };
+        let mtu = u32::try_from(self.site.tunnel_mtu()).unwrap_or(u32::MAX);
+        let reason = Reason::TooBig { mtu };
+        match icmp::write_error(offending.bytes(), hop.source, reason, error.room_mut()) {
+            Some(len) if len <= hop.mtu => {
+                error.set_len(len);
+                self.by_queue(error, hop);
+            }
+            Some(_) | None => self.ways.give_back(error),
+        }
+    }
+
+    /// The next hop of a packet to send, if it goes by the queue.
+    #[inline]
+    fn hop(&self, frame: &Frame) -> Option<Hop> {
+        if frame.meta.segmentation != Segmentation::None || frame.meta.partial_checksum.is_some() {
+            return None;
+        }
+        let packet = onward(frame.bytes())?;
+        // The kernel drops what comes from an address of its own, and keeps what is for one.
+        if packet.len != frame.len()
+            || self.site.is_own(packet.source)
+            || self.site.is_own(packet.destination)
+        {
+            return None;
+        }
+        let hop = self.site.hop(packet.destination)?;
+        (packet.len <= hop.mtu).then_some(hop)
+    }
+
+    /// Puts the Ethernet header in front of a packet in a frame of the queue's, and that on its way.
+    #[inline]
+    fn by_queue(&mut self, mut frame: Frame, hop: Hop) {
+        let len = frame.len();
+        let ethertype = if frame.bytes()[0] >> 4 == 4 {
+            ethernet::IPV4
+        } else {
+            ethernet::IPV6
+        };
+        frame.push_front(HEADER_LEN);
+        let written = ethernet::write(frame.bytes_mut(), hop.macs, ethertype);
+        debug_assert!(written, "there is room for the header that was pushed");
+        if frame.len() < SHORTEST {
+            let end = frame.len();
+            frame.set_len(SHORTEST);
+            // What the frame held before is nobody's to read.
+            frame.bytes_mut()[end..].fill(0);
+        }
+        self.ways.by_queue(frame, len);
+    }
+}
+
+impl<S: Site> Port for LanPort<S> {
+    fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
+        self.site.refresh();
+        self.errors.begin();
+        let mut count = self.ways.receive_ordinary_in_turn(out, limit);
+        let mut arrived = core::mem::take(&mut self.arrived);
+        self.ways.receive(&mut arrived, limit - count);
+        for mut frame in arrived.drain(..) {
+            match admit(&mut frame, &self.site) {
+                Ok(()) => {
+                    self.ways.counted.rx_frames += 1;
+                    self.ways.counted.rx_bytes += frame.len() as u64;
+                    count += 1;
+                    out.push(frame);
+                }
+                Err(refusal) => self.refuse(frame, refusal),
+            }
+        }
+        self.arrived = arrived;
+        self.ways.send_waiting();
+        count + self.ways.receive_ordinary(out, limit - count)
+    }
+
+    fn transmit(&mut self, frames: &mut Vec<Frame>) {
+        self.site.refresh();
+        for frame in frames.drain(..) {
+            let Some(hop) = self.hop(&frame) else {
+                self.ways.by_ordinary(frame);
+                continue;
+            };
+            match self.ways.in_queue_memory(frame, HEADER_LEN) {
+                Ok(mut frame) => {
+                    let fell = decrement_hop_limit(frame.bytes_mut());
+                    debug_assert!(fell, "a hop is known only of packets with hops left");
+                    self.by_queue(frame, hop);
+                }
+                Err(frame) => self.ways.by_ordinary(frame),
+            }
+        }
+        self.ways.send();
+    }
+
+    fn fresh(&mut self, len: usize) -> Option<Frame> {
+        self.ways.fresh(len)
+    }
+
+    fn give_back(&mut self, frame: Frame) {
+        self.ways.give_back(frame);
+    }
+
+    fn home(&self) -> Home {
+        self.ways.home()
+    }
+
+    fn frames(&self) -> usize {
+        self.ways.frames()
+    }
+
+    fn role(&self) -> PortRole {
+        PortRole::Host
+    }
+
+    fn mode(&self) -> PortMode {
+        self.ways.mode()
+    }
+
+    fn counters(&self) -> PortCounters {
+        self.ways.counters()
+    }
+
+    fn forgotten_source(&mut self) -> Option<SocketAddr> {
+        self.ways.forgotten_source()
+    }
+}
+
+/// Makes a received frame the packet that goes on.
+#[inline]
+fn admit(frame: &mut Frame, site: &impl Site) -> Result<(), Refusal> {
+    let Arrival::Lan { len } = arrival(frame.bytes(), site) else {
+        return Err(Refusal::Malformed);
+    };
+    frame.trim_front(HEADER_LEN);
+    frame.set_len(len);
+    let packet = onward(frame.bytes()).ok_or(Refusal::Malformed)?;
+    if site.is_own(packet.source) {
+        return Err(Refusal::Martian);
+    }
+    if len > site.tunnel_mtu() {
+        let sender = packet.source;
+        return Err(Refusal::TooBig { sender });
+    }
+    if decrement_hop_limit(frame.bytes_mut()) {
+        Ok(())
+    } else {
+        Err(Refusal::Malformed)
+    }
+}
