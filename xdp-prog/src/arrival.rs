@@ -173,8 +173,8 @@ impl ArrivalProgram {
     ///
     /// # Errors
     /// As [`ArrivalProgram::set_ports`], also for a length beyond the address's.
-    pub fn set_routes(&self, routes: impl Iterator<Item = (IpAddr, u8, bool)>) -> Result<(), MapError> {
-        let keys = routes.map(|(address, length, into_tunnel)| {
+    pub fn set_routes(&self, routes: impl IntoIterator<Item = (IpAddr, u8, bool)>) -> Result<(), MapError> {
+        let keys = routes.into_iter().map(|(address, length, into_tunnel)| {
             let key = u32::from(length).to_ne_bytes().to_vec();
             (network(address, length), key, u8::from(into_tunnel))
         });

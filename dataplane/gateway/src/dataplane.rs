@@ -25,7 +25,7 @@ use weir_noise::CookieSecret;
 use weir_sockets::tun::{TunDevice, TunError, TunOptions, TunPort};
 use weir_sockets::{BindError, OffloadChoice, SlotTable, SteeringChoice, UdpGroup, UdpOptions, UdpPort};
 use weir_xdp_prog::AttachMode;
-use weir_xsk::{WanParts, WanPort};
+use weir_xsk::{LanParts, LanPort, WanParts, WanPort};
 
 /// Commands that wait for one shard.
 const COMMANDS: usize = 64;
@@ -435,7 +435,7 @@ impl DataPlane {
         let (commands, inbox) = bounded(COMMANDS);
         let shard = links.shard();
         let port = inner.udp.port();
-        let (mut wan, host): (Box<dyn Port>, Box<dyn Port>) = (Box::new(udp), Box::new(tun));
+        let (mut wan, mut host): (Box<dyn Port>, Box<dyn Port>) = (Box::new(udp), Box::new(tun));
         for (place, card) in self.cards.iter().enumerate() {
             let number = match card.role() {
                 PortRole::Wan => WAN,
@@ -461,7 +461,14 @@ impl DataPlane {
                         generic,
                     }));
                 }
-                PortRole::Lan => continue,
+                PortRole::Lan => {
+                    host = Box::new(LanPort::new(LanParts {
+                        queue,
+                        tun: host,
+                        site,
+                        generic,
+                    }));
+                }
             }
         }
         let parts = ShardParts {

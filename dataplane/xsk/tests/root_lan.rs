@@ -450,7 +450,7 @@ fn whatever_comes_every_frame_is_accounted_for() {
     let lab = Lab::new(AttachMode::Driver);
     lab.program.set_addresses(&[]).unwrap();
     lab.program
-        .set_prefixes(&[(address("0.0.0.0"), 0), (address("::"), 0)])
+        .set_routes([(address("0.0.0.0"), 0, true), (address("::"), 0, true)])
         .unwrap();
     let (mut port, _attached) = lab.port(Box::new(Ordinary::new()));
     let mut wire = lab.wire();

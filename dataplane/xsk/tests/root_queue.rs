@@ -97,7 +97,7 @@ impl Pair {
         };
         program.set(&settings).unwrap();
         program
-            .set_prefixes(&[("192.0.2.0".parse().unwrap(), 24)])
+            .set_routes([("192.0.2.0".parse().unwrap(), 24, true)])
             .unwrap();
         program.insert_socket(0, queue.as_fd()).unwrap();
         let attached = self

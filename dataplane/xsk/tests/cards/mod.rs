@@ -85,7 +85,7 @@ impl Cards {
         };
         program.set(&settings).unwrap();
         program
-            .set_prefixes(&[("198.51.100.0".parse().unwrap(), 24)])
+            .set_routes([("198.51.100.0".parse().unwrap(), 24, true)])
             .unwrap();
         let interface = fs::read_to_string(class(&near).join("ifindex")).unwrap();
         let mut cards = Self {

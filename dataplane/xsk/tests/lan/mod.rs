@@ -152,7 +152,7 @@ impl Lab {
         program.set(&settings).unwrap();
         program.set_addresses(&GATEWAY.map(address)).unwrap();
         program
-            .set_prefixes(&[(address("10.0.0.0"), 8), (address("fd00::"), 8)])
+            .set_routes([(address("10.0.0.0"), 8, true), (address("fd00::"), 8, true)])
             .unwrap();
         Self {
             host,
@@ -208,7 +208,7 @@ impl Lab {
         };
         program.set(&settings).unwrap();
         program
-            .set_prefixes(&[(address(RAW[0]), 32), (address(RAW[1]), 128)])
+            .set_routes([(address(RAW[0]), 32, true), (address(RAW[1]), 128, true)])
             .unwrap();
         let interface = self.interfaces[0];
         let queue = queue(&self.host, interface, &program);
