@@ -75,6 +75,8 @@ pub enum Outcome {
         keys: Box<SessionKeys>,
         /// Whether mac2 proved its source.
         proved: bool,
+        /// The serial of the identity that answered.
+        identity_serial: u64,
     },
     /// An initiation was not authentic, or of no peer.
     Refused {
@@ -274,6 +276,7 @@ impl Worker {
             response: Box::new(response),
             keys: Box::new(keys),
             proved,
+            identity_serial: tables.identity_serial,
         })
     }
 

@@ -249,8 +249,14 @@ impl Shard {
                 response,
                 keys,
                 proved,
+                identity_serial,
                 ..
             } => {
+                if identity_serial != self.tables.identity_serial {
+                    // The private key changed meanwhile, and nobody is to get a session under the last one.
+                    self.release(keys.local);
+                    return self.counters.drop(Drop::BadHandshake);
+                }
                 self.responded(place, path, timestamp, &response, keys, proved, now);
             }
             Outcome::Initiated {
