@@ -39,6 +39,69 @@ fn data(received: &Received) -> bool {
     matches!(received, Received::Data(data) if !data.is_empty())
 }
 
+// Catches a response forged by somebody who saw the initiation that keeps the true one, close behind it, from being
+// looked at: one such datagram a handshake would then be enough to keep two peers apart.
+#[test]
+fn a_forged_response_does_not_keep_the_true_one_out() {
+    for seed in seeds(8) {
+        for forged in 1..4 {
+            let mut world = known(seed, 1 + seed as usize % 3);
+            let initiation = initiation_to_client(&mut world);
+            let at = world.sim.instant();
+            for n in 0..forged {
+                // Of the right form, with the right mac1 and index, and of another key.
+                world.clients[0].preshared_key = [9 + n; 32];
+                let Received::Initiation(wrong) = world.clients[0].receive(&initiation, at) else {
+                    panic!("the client answers");
+                };
+                world.send(0, &wrong);
+            }
+            world.clients[0].preshared_key = [0; 32];
+            let Received::Initiation(right) = world.clients[0].receive(&initiation, at) else {
+                panic!("the client answers");
+            };
+            world.send(0, &right);
+            world.sim.run_for(50 * MS);
+            let received = world.poll(0);
+            assert!(
+                received.iter().any(data),
+                "got {received:?}: {:?}",
+                world.sim.gateways[A].drops()
+            );
+            assert_eq!(
+                world.sim.gateways[A].dropped(Drop::BadHandshake),
+                u64::from(forged)
+            );
+        }
+    }
+}
+
+// Catches bytes counted as the peer's that only bear its name.
+#[test]
+fn a_forged_response_is_not_counted_as_received() {
+    let mut world = known(1, 1);
+    let initiation = initiation_to_client(&mut world);
+    let at = world.sim.instant();
+    world.clients[0].preshared_key = [9; 32];
+    let Received::Initiation(wrong) = world.clients[0].receive(&initiation, at) else {
+        panic!("the client answers");
+    };
+    world.send(0, &wrong);
+    world.sim.run_for(50 * MS);
+    let rx_bytes = |world: &mut Clients| {
+        let (now, key) = (world.sim.now_ns, world.clients[0].public_key());
+        world.sim.gateways[A].peer(now, &key).expect("the peer").rx_bytes
+    };
+    assert_eq!(rx_bytes(&mut world), 0);
+    world.clients[0].preshared_key = [0; 32];
+    let Received::Initiation(right) = world.clients[0].receive(&initiation, at) else {
+        panic!("the client answers");
+    };
+    world.send(0, &right);
+    world.sim.run_for(50 * MS);
+    assert_eq!(rx_bytes(&mut world), RESPONSE_LEN as u64);
+}
+
 // Catches a session under a private key that is no longer ours: its initiation was answered by a worker just before the
 // key changed, and the answer reaches the shard just after.
 #[test]
