@@ -125,3 +125,29 @@ fn an_answer_made_under_the_last_private_key_is_not_given() {
         world.sim.assert_frames_home();
     }
 }
+
+// Catches an initiation that nothing calls for: the session that the gateway began is nearly over, and the first packet
+// under the next one, which the other side began, has just come.
+#[test]
+fn a_session_renewed_by_the_other_side_is_not_renewed_again() {
+    let mut world = known(1, 1);
+    let initiation = initiation_to_client(&mut world);
+    let at = world.sim.instant();
+    let Received::Initiation(response) = world.clients[0].receive(&initiation, at) else {
+        panic!("the client answers");
+    };
+    world.send(0, &response);
+    world.sim.run_for(50 * MS);
+    assert!(world.poll(0).iter().any(data));
+    let keepalive = world.clients[0].data(&[], at);
+    world.send(0, &keepalive);
+    world.sim.run_for(170 * S);
+    world.poll(0);
+    world.sim.network.capture = true;
+    world.connect(0);
+    world.sim.run_for(20 * S);
+    let sent = std::mem::take(&mut world.sim.network.captured);
+    let gateway = world.sim.gateways[A].address();
+    let begun = sent.iter().filter(|(_, d)| d.from == gateway && d.bytes[0] == 1);
+    assert_eq!(begun.count(), 0);
+}
