@@ -126,6 +126,27 @@ fn an_answer_made_under_the_last_private_key_is_not_given() {
     }
 }
 
+// Catches a responder that never learns that its session is confirmed, as all that waited for the session turned out to
+// be unfit to be sent.
+#[test]
+fn a_session_is_confirmed_though_nothing_that_waited_can_be_sent() {
+    let mut world = known(1, 1);
+    let large = packets::udp(
+        common::address("10.0.1.7:80"),
+        common::address("10.1.0.0:1000"),
+        &[7; 1380],
+    );
+    world.sim.gateways[A].host_send(&large);
+    world.sim.run_for(5 * MS);
+    world.sim.gateways[A].applier.set_mtu(1280);
+    world.sim.run_for(10 * MS);
+    world.poll(0);
+    world.sim.run_for(50 * MS);
+    let received = world.poll(0);
+    assert_eq!(received, [Received::Data(Vec::new())]);
+    assert_eq!(world.sim.gateways[A].dropped(Drop::TooLarge), 1);
+}
+
 // Catches an initiation that nothing calls for: the session that the gateway began is nearly over, and the first packet
 // under the next one, which the other side began, has just come.
 #[test]

@@ -429,8 +429,13 @@ impl Shard {
         self.indices.assign(index, place);
         self.roam(place, path);
         self.completed(place, now);
-        // The other side waits for a sign that we have the keys.
-        if !self.send_queued(place, now) {
+        self.send_queued(place, now);
+        // The other side waits for a sign that we have the keys, even if nothing that waited was fit to be sent.
+        let peer = self.peers[place as usize].as_ref();
+        if peer
+            .and_then(|peer| peer.keypairs.current())
+            .is_some_and(|keypair| keypair.sent() == 0)
+        {
             self.keepalive(place, now);
         }
         self.schedule(place);
