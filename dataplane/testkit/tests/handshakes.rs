@@ -172,3 +172,42 @@ fn a_session_renewed_by_the_other_side_is_not_renewed_again() {
     let begun = sent.iter().filter(|(_, d)| d.from == gateway && d.bytes[0] == 1);
     assert_eq!(begun.count(), 0);
 }
+
+// Catches a peer that can begin no handshake any more because what the worker made for the last one went to a shard that
+// has ended since.
+#[test]
+fn a_lost_job_does_not_end_all_handshakes() {
+    for seed in seeds(4) {
+        let mut world = Clients::new(seed, 2, 8);
+        let peers = world.clients.iter().enumerate();
+        let peers = peers.map(|(n, c)| spec(c, n).at(c.address).change()).collect();
+        world.sim.gateways[A].apply(peers).expect("a sound change");
+        world.sim.gateways[A].worker_paused = true;
+        for n in 0..8 {
+            let packet = world.packet_to(n);
+            world.sim.gateways[A].host_send(&packet);
+        }
+        world.sim.run_for(10 * MS);
+        let now = world.sim.now_ns;
+        world.sim.gateways[A].set_shards(1, now);
+        world.sim.run_for(10 * MS);
+        world.sim.gateways[A].end_idle_shards();
+        world.sim.gateways[A].worker_paused = false;
+        // There is always something to send.
+        for _ in 0..120 {
+            world.sim.run_for(S);
+            for n in 0..8 {
+                let packet = world.packet_to(n);
+                world.sim.gateways[A].host_send(&packet);
+            }
+        }
+        for n in 0..8 {
+            let mut begun = 0;
+            while let Some(datagram) = world.sim.network.receive(world.clients[n].address) {
+                assert!(datagram.bytes.len() != COOKIE_REPLY_LEN);
+                begun += usize::from(datagram.bytes[0] == 1);
+            }
+            assert!(begun > 0, "seed {seed}: no initiation to client {n}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use rand_core::Rng;
 use std::sync::Arc;
 use weir_abi::drops::Drop;
 use weir_frame::Path;
-use weir_noise::limits::REKEY_TIMEOUT_JITTER_MAX;
+use weir_noise::limits::{REKEY_ATTEMPT_TIME, REKEY_TIMEOUT_JITTER_MAX};
 use weir_noise::message::{COOKIE_REPLY_LEN, INITIATION_LEN, RESPONSE_LEN};
 use weir_noise::{Index, InitiationRefused, Initiator, Keypair, SessionKeys, Tai64n, mac1_valid};
 
@@ -153,7 +153,10 @@ impl Shard {
             Handshake::Making(_) => true,
             Handshake::Waiting { checking, .. } => checking > 0,
         };
-        if working || peer.path.is_none() {
+        // What the worker made may have gone to a shard that has ended since.
+        let age = peer.timers.since_initiated(now.at);
+        let lost = age.is_none_or(|age| age >= REKEY_ATTEMPT_TIME);
+        if working && !lost || peer.path.is_none() {
             return;
         }
         let (id, slot) = (peer.id(), peer.slot);
