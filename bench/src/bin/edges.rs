@@ -66,7 +66,11 @@ const RULES: &[Rule] = &[
         ],
         &["weir-bench", "weir-testkit"],
     ),
-    rule("weir-cli", &["weir-abi", "weir-config", "weir-nic"], &["weir-bench"]),
+    rule(
+        "weir-cli",
+        &["weir-abi", "weir-config", "weir-nic"],
+        &["weir-bench"],
+    ),
     // What the fuzzers call, replayed over kept corpora by its tests; nothing builds on it.
     rule(
         "weir-fuzz-targets",
@@ -126,7 +130,13 @@ const KEPT_OUT: &[(&[&str], &[&str])] = &[
     ),
     // The data plane's threads own their queues; a runtime would schedule them, and HTTP belongs to control.
     (
-        &["weir-nic", "weir-sockets", "weir-xsk", "weir-xdp-prog", "weir-gateway"],
+        &[
+            "weir-nic",
+            "weir-sockets",
+            "weir-xsk",
+            "weir-xdp-prog",
+            "weir-gateway",
+        ],
         &["tokio", "mio", "async-std", "smol", "axum", "hyper"],
     ),
 ];

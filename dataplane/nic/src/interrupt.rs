@@ -1,8 +1,6 @@
-//! A device's interrupts and its place in the machine, from sysfs and procfs, which show these to every network
-//! namespace alike.
+//! A device's interrupts, from sysfs and procfs, which show these to every network namespace alike.
 
 use crate::cores;
-use crate::link::Parent;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,31 +33,6 @@ impl Interrupt {
             false => &self.effective,
         }
     }
-}
-
-/// The folders that may tell of a device: its own and, for virtio, that of the card it lies on.
-pub(crate) fn folders(parent: &Parent) -> Vec<PathBuf> {
-    let own = Path::new("/sys/bus")
-        .join(&parent.bus)
-        .join("devices")
-        .join(&parent.name);
-    let Ok(own) = own.canonicalize() else {
-        return Vec::new();
-    };
-    let above = (parent.bus == "virtio")
-        .then(|| own.parent().map(Path::to_owned))
-        .flatten();
-    [Some(own), above].into_iter().flatten().collect()
-}
-
-/// The NUMA node; `None` where the machine has one alone or does not say.
-pub(crate) fn numa_node(folders: &[PathBuf]) -> Option<u32> {
-    let read = |folder: &PathBuf| fs::read_to_string(folder.join("numa_node")).ok();
-    // The kernel writes -1 where it does not know.
-    folders
-        .iter()
-        .filter_map(read)
-        .find_map(|text| text.trim().parse().ok())
 }
 
 /// The device's interrupts, by number.

@@ -155,6 +155,7 @@ pub(super) const DRIVERS: &[Driver] = &[
         name: "veth",
         mtu_most: Some(3506),
         strips_tags: true,
+        remark: "an XDP program wants as many queues to receive here as the other end transmits on",
         ..PLAIN
     },
     // tun.c: tun_xdp for TAP alone; TUN carries no Ethernet frames.
