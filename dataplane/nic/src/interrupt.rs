@@ -26,11 +26,13 @@ impl Interrupt {
         MARKS.iter().any(|mark| name.contains(mark))
     }
 
-    /// The processors at which it arrives, as far as is known.
+    /// The processors at which it arrives, as far as is known. A change of the allowed ones takes effect with the next
+    /// interrupt, so until then those count.
     pub fn processors(&self) -> &[u32] {
-        match self.effective.is_empty() {
-            true => &self.allowed,
-            false => &self.effective,
+        let valid = self.effective.iter().all(|core| self.allowed.contains(core));
+        match valid && !self.effective.is_empty() {
+            true => &self.effective,
+            false => &self.allowed,
         }
     }
 }
@@ -76,6 +78,20 @@ fn interrupt(folder: &Path, number: u32) -> Interrupt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Catches a processor believed from which the interrupt has just been moved.
+    #[test]
+    fn interrupts_arrive_where_they_may() {
+        let interrupt = |allowed: &[u32], effective: &[u32]| Interrupt {
+            number: 1,
+            name: None,
+            allowed: allowed.to_vec(),
+            effective: effective.to_vec(),
+        };
+        assert_eq!(interrupt(&[0, 1], &[1]).processors(), [1]);
+        assert_eq!(interrupt(&[0], &[1]).processors(), [0]);
+        assert_eq!(interrupt(&[0, 1], &[]).processors(), [0, 1]);
+    }
 
     // Catches names of real drivers that are not recognised, and interrupts for something else that are.
     #[test]

@@ -62,6 +62,15 @@ impl Subject<'_> {
         self.port.is_none_or(|port| port.role == PortRole::Wan)
     }
 
+    /// Whether software made it of other devices, whose drivers see the frames first.
+    fn made_of_others(&self) -> bool {
+        const KINDS: [&str; 8] = [
+            "bond", "team", "bridge", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap",
+        ];
+        let kind = self.nic.link.kind.as_deref();
+        kind.is_some_and(|kind| KINDS.contains(&kind))
+    }
+
     /// `bad` where the configuration wants the device, `warn` where it is only asked about.
     fn against(&self, what: String, cost: impl Into<String>, mend: impl Into<String>) -> Finding {
         match self.port {
@@ -145,6 +154,10 @@ fn judge(subject: &Subject<'_>) -> Vec<Finding> {
     }
     findings.extend(stack::findings(subject));
     findings.extend(mode::findings(subject));
+    // What applies to cards is to be asked of the cards below.
+    if subject.made_of_others() {
+        return findings;
+    }
     findings.extend(queues::findings(subject));
     findings.extend(offloads::findings(subject));
     findings.extend(placement::findings(subject));

@@ -1,6 +1,6 @@
 //! In which mode AF_XDP is to be expected there, and why.
 
-use super::Subject;
+use super::{Subject, offloads, queues};
 use crate::doctor::Finding;
 use weir_config::PortMode;
 use weir_nic::KernelVersion;
@@ -83,8 +83,20 @@ fn expected(subject: &Subject<'_>) -> Expected {
         // A driver that nobody has heard of, on a kernel that does not say.
         (None, None) => false,
     };
-    if !native || made_of_others(subject) {
+    // Bonds announce what their ports can do, but a bond's socket gets no frame that a port's driver has redirected.
+    if !native || subject.made_of_others() {
         return without_native(subject);
+    }
+    let reasons = refusals(subject);
+    if !reasons.is_empty() {
+        return Expected {
+            mode: Mode::Generic,
+            why: format!(
+                "{name} refuses XDP programs as the device is now: {}",
+                reasons.join(", ")
+            ),
+            mend: "see below".to_owned(),
+        };
     }
     let kernel = subject.host.kernel.unwrap_or(KernelVersion(0, 0));
     let by_table = subject.driver().is_some_and(|driver| driver.zero_copy_in(kernel));
@@ -107,9 +119,20 @@ fn expected(subject: &Subject<'_>) -> Expected {
     }
 }
 
+/// Why the driver refuses a program; each reason has a finding of its own.
+fn refusals(subject: &Subject<'_>) -> Vec<&'static str> {
+    let reasons = [
+        (offloads::longest(subject).is_some(), "its MTU"),
+        (offloads::merges(subject), "merged packets"),
+        (queues::refused(subject), "its queues"),
+    ];
+    let found = reasons.iter().filter(|(there, _)| *there);
+    found.map(|(_, reason)| *reason).collect()
+}
+
 fn without_native(subject: &Subject<'_>) -> Expected {
     let name = subject.driver_name();
-    let could = subject.driver().is_some_and(|driver| driver.native) && !made_of_others(subject);
+    let could = subject.driver().is_some_and(|driver| driver.native) && !subject.made_of_others();
     let (why, mend) = match (subject.nic.xdp, subject.driver()) {
         (Some(_), _) if could => (
             format!("the kernel says that {name} runs no XDP programs as the device is now"),
@@ -162,14 +185,6 @@ fn without_zero_copy(subject: &Subject<'_>, kernel: KernelVersion) -> Expected {
         why,
         mend,
     }
-}
-
-/// Bonds announce what their ports can do, but a bond's socket gets no frame that a port's driver has redirected.
-fn made_of_others(subject: &Subject<'_>) -> bool {
-    matches!(
-        subject.nic.link.kind.as_deref(),
-        Some("bond" | "team" | "bridge" | "vlan" | "macvlan" | "macvtap" | "ipvlan" | "ipvtap")
-    )
 }
 
 fn restarts(subject: &Subject<'_>, mode: Mode) -> Option<Finding> {
@@ -257,6 +272,25 @@ mod tests {
         assert!(
             without.mend.contains("iommu_platform=on") && without.level == Level::Warn,
             "{without:?}"
+        );
+    }
+
+    // Catches a mode promised that the driver refuses until something else is mended.
+    #[test]
+    fn what_the_driver_refuses_leaves_generic_mode() {
+        let mut nic = card("ena");
+        nic.link.mtu = 9001;
+        nic.rx_queues = 8;
+        nic.channels = Some(weir_nic::Channels {
+            combined: 8,
+            combined_most: 8,
+            ..weir_nic::Channels::default()
+        });
+        let refused = judge(&nic, KernelVersion(6, 1), PortMode::Driver);
+        assert_eq!(refused.level, Level::Bad);
+        assert!(
+            refused.what.contains("as the device is now: its MTU, its queues"),
+            "{refused:?}"
         );
     }
 

@@ -11,24 +11,24 @@ const FRAME_MTU: u32 = 2048 - 256 - 14;
 
 pub fn findings(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = vec![mtu(subject)];
-    let merges = [
-        ("rx-lro", "LRO", "lro"),
-        ("rx-gro-hw", "the card's GRO", "rx-gro-hw"),
-    ];
-    findings.extend(
-        merges
-            .into_iter()
-            .filter_map(|(feature, name, switch)| merged(subject, feature, name, switch)),
-    );
+    let merges = MERGING.iter();
+    findings.extend(merges.filter_map(|(feature, what, switch)| merged(subject, feature, what, switch)));
     findings.extend(tags(subject));
     findings.extend(checksums(subject));
     findings
 }
 
+/// The greatest MTU that the driver takes a program with, where the device's is greater.
+pub fn longest(subject: &Subject<'_>) -> Option<u32> {
+    let driver = subject
+        .driver()
+        .filter(|driver| !driver.takes_mtu(subject.nic.link.mtu))?;
+    driver.mtu_most
+}
+
 fn mtu(subject: &Subject<'_>) -> Finding {
     let (name, mtu) = (subject.name(), subject.nic.link.mtu);
-    let driver = subject.driver().and_then(|driver| driver.mtu_most);
-    if let Some(most) = driver.filter(|most| mtu > *most) {
+    if let Some(most) = longest(subject) {
         return subject.against(
             format!("{name}: MTU {mtu}"),
             format!(
@@ -48,29 +48,45 @@ fn mtu(subject: &Subject<'_>) -> Finding {
     Finding::ok(format!("{name}: packets of MTU {mtu} fit a queue's frames"))
 }
 
+/// What merges received packets: the feature, a name for people, and the name by which `ethtool -K` switches it.
+const MERGING: [(&str, &str, &str); 2] = [
+    ("rx-lro", "LRO", "lro"),
+    ("rx-gro-hw", "the card's GRO", "rx-gro-hw"),
+];
+
+/// Whether the card merges packets in a way that keeps a program out.
+pub fn merges(subject: &Subject<'_>) -> bool {
+    MERGING.iter().any(|(feature, _, _)| keeps_out(subject, feature))
+}
+
 /// Packets merged by the card are none that an XDP program in one buffer can take.
-fn merged(subject: &Subject<'_>, feature: &str, what: &str, switch: &str) -> Option<Finding> {
-    let (name, features) = (subject.name(), &subject.nic.features);
-    features.on(feature).filter(|on| *on)?;
-    let switchable = features.can_go_off(feature);
-    match merging(subject.driver()) {
+fn keeps_out(subject: &Subject<'_>, feature: &str) -> bool {
+    let features = &subject.nic.features;
+    let kept_out = match merging(subject.driver()) {
         // The driver switches it off by the same means as the operator would.
-        Merging::Ended if switchable => return None,
-        Merging::Never => return None,
-        Merging::Ended | Merging::Refused => {}
-    }
-    let mend = match switchable {
-        true => format!("ethtool -K {name} {switch} off"),
-        false => "switch it off at the hypervisor (QEMU: guest_tso4=off,guest_tso6=off)".to_owned(),
+        Merging::Ended => !features.can_go_off(feature),
+        Merging::Refused => true,
+        Merging::Never => false,
     };
-    Some(subject.against(
-        format!("{name}: {what} is on"),
-        format!(
-            "{} refuses an XDP program while received packets are merged: generic mode is left",
-            subject.driver_name()
-        ),
-        mend,
-    ))
+    features.on(feature) == Some(true) && kept_out
+}
+
+fn merged(subject: &Subject<'_>, feature: &str, what: &str, switch: &str) -> Option<Finding> {
+    let name = subject.name();
+    keeps_out(subject, feature).then(|| {
+        let mend = match subject.nic.features.can_go_off(feature) {
+            true => format!("ethtool -K {name} {switch} off"),
+            false => "switch it off at the hypervisor (QEMU: guest_tso4=off,guest_tso6=off)".to_owned(),
+        };
+        let driver = subject.driver_name();
+        subject.against(
+            format!("{name}: {what} is on"),
+            format!(
+                "{driver} refuses an XDP program while received packets are merged: generic mode is left"
+            ),
+            mend,
+        )
+    })
 }
 
 /// A tag that the card has taken off is not in the frame: the program cannot tell it from one of no VLAN.

@@ -1,6 +1,6 @@
 //! Where the device's interrupts arrive, and how far its memory is from the cores.
 
-use super::{Subject, commands};
+use super::{Subject, commands, counted};
 use crate::doctor::Finding;
 use weir_nic::{Interrupt, core_list};
 
@@ -28,7 +28,8 @@ fn interrupts(subject: &Subject<'_>) -> Option<Finding> {
     let count = receiving.len();
     if count < 2 || subject.host.cores.len() < 2 || !same || first.processors().len() != 1 {
         return Some(Finding::ok(format!(
-            "{name}: {count} interrupts for frames received"
+            "{name}: {} for frames received",
+            counted(u32::try_from(count).unwrap_or(u32::MAX), "interrupt")
         )));
     }
     let targets = near(subject);

@@ -42,16 +42,28 @@ fn set(name: &str, channels: &Channels, queues: u32) -> String {
     }
 }
 
+/// Whether the driver refuses a program because of its queues.
+pub fn refused(subject: &Subject<'_>) -> bool {
+    let (Some(channels), Some(driver)) = (&subject.nic.channels, subject.driver()) else {
+        return false;
+    };
+    channels.receiving() > driver.usable_queues(channels) || driver.pairs_only && uneven(channels)
+}
+
+/// Whether some queues only receive or only transmit, where pairs could be had.
+fn uneven(channels: &Channels) -> bool {
+    match channels.combined_most {
+        0 => channels.rx != channels.tx,
+        _ => channels.rx + channels.tx > 0,
+    }
+}
+
 /// Drivers that take a program only while every queue both receives and transmits.
 fn pairs(subject: &Subject<'_>) -> Option<Finding> {
     let channels = subject.nic.channels.as_ref()?;
     subject.driver().filter(|driver| driver.pairs_only)?;
-    let uneven = match channels.combined_most {
-        0 => channels.rx != channels.tx,
-        _ => channels.rx + channels.tx > 0,
-    };
     let name = subject.name();
-    uneven.then(|| {
+    uneven(channels).then(|| {
         subject.against(
             format!("{name}: queues that only receive or only transmit"),
             format!("{} refuses XDP programs with these", subject.driver_name()),
@@ -175,8 +187,10 @@ fn spread(subject: &Subject<'_>) -> Option<Finding> {
 }
 
 fn hash(subject: &Subject<'_>, flow: &str, family: &str, fields: HashedFields) -> Option<Finding> {
-    let name = subject.name();
-    (!fields.ports && subject.nic.rx_queues > 1).then(|| {
+    let (nic, name) = (subject.nic, subject.name());
+    // Neither a table nor a field: it is not this driver that spreads packets, but its hypervisor, which does not say how.
+    let elsewhere = !fields.addresses && nic.indirection.is_none();
+    (!fields.ports && !elsewhere && nic.rx_queues > 1).then(|| {
         let cost = match subject.takes_tunnels() {
             true => "all tunnels from one address, such as a provider's NAT or another gateway, arrive on one queue",
             false => "all UDP between two hosts arrives on one queue",
@@ -323,6 +337,21 @@ mod tests {
         assert_eq!(idle.mend, "ethtool -X eth1 equal 4");
         assert_eq!(spread_of(&[0, 0, 0, 1, 2, 3]).level, Level::Warn);
         assert!(spread_of(&[0, 1, 2, 7]).what.contains("beyond the 4 in use"));
+    }
+
+    // Catches a hypervisor's spreading taken for none: virtio_net then says that it hashes nothing and has no table.
+    #[test]
+    fn what_a_hypervisor_hashes_is_not_judged() {
+        let mut nic = card("virtio_net");
+        nic.rx_queues = 2;
+        let none = HashedFields {
+            addresses: false,
+            ports: false,
+        };
+        let udp4 = |nic: &weir_nic::Nic| judged(nic, 4, |subject| hash(subject, "udp4", "IPv4", none));
+        assert_eq!(udp4(&nic), None);
+        nic.indirection = Some(vec![0, 1]);
+        assert_eq!(udp4(&nic).unwrap().mend, "ethtool -N eth1 rx-flow-hash udp4 sdfn");
     }
 
     // Catches ports left out of the hash, rules about other ports blamed, and small rings called large.
