@@ -76,6 +76,7 @@ test: test-deps build peers kernels ## every test, with namespaces, peers and vi
 vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
 	bench/vm/selftest
 	bench/vm/af-xdp
+	bench/vm/zero-copy
 
 # Built in a folder of its own, because libbpf for this machine is built with other flags there.
 check-aarch64: build-deps ## the tests that need no privileges on an emulated aarch64; both binaries linked for it
@@ -99,6 +100,8 @@ bench: test-deps build peers ## Weir measured beside the peers (BENCH="tcp udp",
 kernels: test-deps
 	@bench/vm/kernel 6.1 > /dev/null
 	@bench/vm/kernel 6.12 > /dev/null
+	@bench/vm/kernel 7 > /dev/null
+	@bench/vm/qemu > /dev/null
 
 fuzz: build-deps ## fuzz every parser and state machine, RUNS=100000 times each
 	@bench/fuzz/run $(or $(RUNS),100000)

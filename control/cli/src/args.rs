@@ -110,6 +110,9 @@ pub struct DoctorArgs {
     /// The configuration to judge the machine against.
     #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub config: PathBuf,
+    /// Judge this network device too, as a port for AF_XDP; may be given again.
+    #[arg(long = "device", value_name = "DEVICE")]
+    pub devices: Vec<String>,
     /// As JSON.
     #[arg(long)]
     pub json: bool,

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use weir_abi::desired::Origin;
 use weir_abi::ipc::Reply;
 use weir_abi::key::PublicKey;
-use weir_abi::status::{Health, PeerStatus, PortStatus, ShardStatus, Status};
+use weir_abi::status::{Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
 
 fn peer(name: Option<&str>, health: Health, trouble: Option<&str>) -> PeerStatus {
     PeerStatus {
@@ -54,7 +54,13 @@ fn busy() -> Status {
     let mut ada = peer(Some("ada"), Health::Healthy, None);
     ada.endpoint = Some("192.0.2.9:7777".parse().expect("an address"));
     ada.last_handshake_unix_ns = now - 65_000_000_000;
+    let rules = [(Some("web"), "accept", 31), (None, "deny", 17)].map(|(name, action, packets)| RuleStatus {
+        name: name.map(str::to_owned),
+        action: action.to_owned(),
+        packets,
+    });
     Status {
+        rules: rules.into(),
         warnings: vec!["CAP_BPF is missing".to_owned()],
         shards: vec![
             shard(0, &[("bad_mac1", 2)]),
@@ -99,6 +105,8 @@ fn people_see_what_matters() {
         "later.example.org:1",
         "never",
         "Handshake message with a wrong mac1",
+        "1     web   accept  31",
+        "2     -     deny    17",
     ] {
         assert!(text.contains(part), "{text}\nlacks {part}");
     }
@@ -117,6 +125,7 @@ fn programs_see_everything() {
     let status = &json[0];
     assert_eq!(status["interface"], "weirtest");
     assert_eq!(status["drops"]["bad_mac1"], 7);
+    assert_eq!(status["rules"][1]["packets"], 17);
     assert_eq!(status["peers"][0]["public_key"], key(2));
     assert_eq!(status["peers"][1]["trouble"], "no answer to 5 initiations");
     assert_eq!(status["shards"][1]["ports"][0]["errors"]["enobufs"], 3);
@@ -147,8 +156,9 @@ fn who_does_not_answer_is_named() {
 fn another_version_is_refused_by_name() {
     let place = Place::new("");
     let _gateway = FakeGateway::start(&place, "weirtest", 99, done);
-    refused(
-        &place.weir(&["status", "weirtest"]),
-        &["speaks version 99 of the protocol and this program 1"],
+    let versions = format!(
+        "speaks version 99 of the protocol and this program {}",
+        weir_abi::VERSION
     );
+    refused(&place.weir(&["status", "weirtest"]), &[&versions]);
 }

@@ -142,13 +142,14 @@ impl Applier {
         Ok(draft)
     }
 
-    /// A peer's name was resolved to this address.
+    /// A peer's name was resolved to this address: it is looked for there from now on. That counts although the name
+    /// led there before, for the peer may have moved and come back; not if the peer has a name no longer.
     pub fn resolved(&mut self, id: PeerId, address: SocketAddr) {
         self.publish(|tables| {
             let facts = tables.peer(id)?;
-            if facts.endpoint == Some(address) {
+            let Some(Endpoint::Name { .. }) = facts.configured_endpoint else {
                 return None;
-            }
+            };
             let next = PeerFacts {
                 endpoint: Some(address),
                 endpoint_serial: facts.endpoint_serial + 1,

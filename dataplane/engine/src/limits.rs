@@ -48,6 +48,10 @@ pub const STRANGER_JOBS: usize = 1024;
 /// Jobs for our own handshakes that wait for the worker, all shards together.
 pub const OWN_JOBS: usize = 1 << 16;
 
+/// Responses to one initiation that are checked at a time: enough that forged ones do not keep the true one out, and no
+/// more than that they cannot fill the worker's queue.
+pub const RESPONSES_CHECKED: u8 = 8;
+
 /// How long a shard keeps demanding cookies after the last reason to.
 pub const UNDER_LOAD_HOLD: Duration = Duration::from_secs(1);
 

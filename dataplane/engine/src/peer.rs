@@ -16,9 +16,13 @@ pub enum Handshake {
     /// The worker makes the initiation.
     Making(Index),
     /// The initiation was sent.
-    Waiting(Box<Initiator>),
-    /// The worker checks a response.
-    Finishing(Index),
+    Waiting {
+        /// What it left.
+        initiator: Arc<Initiator>,
+        /// Responses that the worker checks. The first need not be the true one: whoever saw the initiation can make
+        /// others that bear its index.
+        checking: u8,
+    },
 }
 
 impl Handshake {
@@ -26,9 +30,14 @@ impl Handshake {
     pub fn index(&self) -> Option<Index> {
         match self {
             Handshake::Idle => None,
-            Handshake::Making(index) | Handshake::Finishing(index) => Some(*index),
-            Handshake::Waiting(initiator) => Some(initiator.local()),
+            Handshake::Making(index) => Some(*index),
+            Handshake::Waiting { initiator, .. } => Some(initiator.local()),
         }
+    }
+
+    /// Whether it waits for a response to this index.
+    pub fn waits_for(&self, index: Index) -> bool {
+        matches!(self, Handshake::Waiting { .. }) && self.index() == Some(index)
     }
 }
 

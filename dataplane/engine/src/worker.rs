@@ -49,7 +49,7 @@ pub enum Job {
         /// The peer.
         peer: Arc<PeerFacts>,
         /// What the initiation left.
-        initiator: Box<Initiator>,
+        initiator: Arc<Initiator>,
         /// The response.
         message: Box<[u8; RESPONSE_LEN]>,
         /// Where it came from.
@@ -75,6 +75,8 @@ pub enum Outcome {
         keys: Box<SessionKeys>,
         /// Whether mac2 proved its source.
         proved: bool,
+        /// The serial of the identity that answered.
+        identity_serial: u64,
     },
     /// An initiation was not authentic, or of no peer.
     Refused {
@@ -92,7 +94,7 @@ pub enum Outcome {
         /// To whom.
         peer: PeerId,
         /// What to keep for the response.
-        initiator: Box<Initiator>,
+        initiator: Arc<Initiator>,
         /// The message.
         message: Box<[u8; INITIATION_LEN]>,
     },
@@ -118,8 +120,8 @@ pub enum Outcome {
     NotFinished {
         /// Whose it claimed to be.
         peer: PeerId,
-        /// The handshake's state, unchanged.
-        initiator: Box<Initiator>,
+        /// The index that it was for.
+        index: Index,
     },
 }
 
@@ -226,7 +228,7 @@ impl Worker {
             } => {
                 let keys = identity
                     .and_then(|identity| initiator.finish(identity, &peer.preshared_key, &message).ok());
-                let peer = peer.id;
+                let (peer, index) = (peer.id, initiator.local());
                 match keys {
                     Some(keys) => (
                         shard,
@@ -237,7 +239,7 @@ impl Worker {
                             keys: Box::new(keys),
                         },
                     ),
-                    None => (shard, Outcome::NotFinished { peer, initiator }),
+                    None => (shard, Outcome::NotFinished { peer, index }),
                 }
             }
         }
@@ -274,6 +276,7 @@ impl Worker {
             response: Box::new(response),
             keys: Box::new(keys),
             proved,
+            identity_serial: tables.identity_serial,
         })
     }
 
@@ -294,7 +297,7 @@ impl Worker {
         let (message, initiator) = made.ok()?;
         Some(Outcome::Initiated {
             peer: peer.id,
-            initiator: Box::new(initiator),
+            initiator: Arc::new(initiator),
             message: Box::new(message),
         })
     }

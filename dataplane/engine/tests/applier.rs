@@ -250,3 +250,32 @@ fn what_was_remembered_counts_where_nothing_is_configured() {
         ("192.0.2.9:9".to_owned(), "192.0.2.2:2".to_owned())
     );
 }
+
+// Catches an answer of the resolver that comes too late: the peer was given an address in place of the name.
+#[test]
+fn an_address_is_not_overridden_by_what_a_name_was_resolved_to() {
+    let mut applier = Applier::new(1, 1420);
+    let with_endpoint = |text: &str| {
+        uapi(vec![Change::Peer(PeerChange {
+            endpoint: Some(text.parse().unwrap()),
+            ..PeerChange::new(key(1))
+        })])
+    };
+    let place = |applier: &Applier| {
+        let tables = applier.published().load();
+        let facts = tables.peer_by_key(&key(1)).unwrap();
+        (facts.id, facts.endpoint)
+    };
+    let (first, second) = (
+        "192.0.2.1:51820".parse().unwrap(),
+        "192.0.2.2:51820".parse().unwrap(),
+    );
+    applier.apply(&with_endpoint("gateway.example:51820")).unwrap();
+    let (id, endpoint) = place(&applier);
+    assert_eq!(endpoint, None);
+    applier.resolved(id, first);
+    assert_eq!(place(&applier), (id, Some(first)));
+    applier.apply(&with_endpoint("192.0.2.2:51820")).unwrap();
+    applier.resolved(id, first);
+    assert_eq!(place(&applier), (id, Some(second)));
+}

@@ -119,6 +119,12 @@ pub struct Feature {
     pub switchable: bool,
 }
 
+impl FromIterator<Feature> for Features {
+    fn from_iter<T: IntoIterator<Item = Feature>>(features: T) -> Self {
+        Self(features.into_iter().collect())
+    }
+}
+
 impl Features {
     /// Whether the feature is on; `None` where this kernel has none of that name.
     pub fn on(&self, name: &str) -> Option<bool> {

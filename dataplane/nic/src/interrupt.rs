@@ -1,8 +1,6 @@
-//! A device's interrupts and its place in the machine, from sysfs and procfs, which show these to every network
-//! namespace alike.
+//! A device's interrupts, from sysfs and procfs, which show these to every network namespace alike.
 
 use crate::cores;
-use crate::link::Parent;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,38 +26,15 @@ impl Interrupt {
         MARKS.iter().any(|mark| name.contains(mark))
     }
 
-    /// The processors at which it arrives, as far as is known.
+    /// The processors at which it arrives, as far as is known. A change of the allowed ones takes effect with the next
+    /// interrupt, so until then those count.
     pub fn processors(&self) -> &[u32] {
-        match self.effective.is_empty() {
-            true => &self.allowed,
-            false => &self.effective,
+        let valid = self.effective.iter().all(|core| self.allowed.contains(core));
+        match valid && !self.effective.is_empty() {
+            true => &self.effective,
+            false => &self.allowed,
         }
     }
-}
-
-/// The folders that may tell of a device: its own and, for virtio, that of the card it lies on.
-pub(crate) fn folders(parent: &Parent) -> Vec<PathBuf> {
-    let own = Path::new("/sys/bus")
-        .join(&parent.bus)
-        .join("devices")
-        .join(&parent.name);
-    let Ok(own) = own.canonicalize() else {
-        return Vec::new();
-    };
-    let above = (parent.bus == "virtio")
-        .then(|| own.parent().map(Path::to_owned))
-        .flatten();
-    [Some(own), above].into_iter().flatten().collect()
-}
-
-/// The NUMA node; `None` where the machine has one alone or does not say.
-pub(crate) fn numa_node(folders: &[PathBuf]) -> Option<u32> {
-    let read = |folder: &PathBuf| fs::read_to_string(folder.join("numa_node")).ok();
-    // The kernel writes -1 where it does not know.
-    folders
-        .iter()
-        .filter_map(read)
-        .find_map(|text| text.trim().parse().ok())
 }
 
 /// The device's interrupts, by number.
@@ -103,6 +78,20 @@ fn interrupt(folder: &Path, number: u32) -> Interrupt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // Catches a processor believed from which the interrupt has just been moved.
+    #[test]
+    fn interrupts_arrive_where_they_may() {
+        let interrupt = |allowed: &[u32], effective: &[u32]| Interrupt {
+            number: 1,
+            name: None,
+            allowed: allowed.to_vec(),
+            effective: effective.to_vec(),
+        };
+        assert_eq!(interrupt(&[0, 1], &[1]).processors(), [1]);
+        assert_eq!(interrupt(&[0], &[1]).processors(), [0]);
+        assert_eq!(interrupt(&[0, 1], &[]).processors(), [0, 1]);
+    }
 
     // Catches names of real drivers that are not recognised, and interrupts for something else that are.
     #[test]

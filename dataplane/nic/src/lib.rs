@@ -6,6 +6,7 @@
 //! calls it before it opens queues, and `weir doctor` to judge a device.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod bus;
 mod bytes;
 mod cores;
 pub mod driver;

@@ -241,4 +241,13 @@ mod tests {
         }
         assert_eq!(Link::parse(&message(&[(MTU, &1500u32.to_ne_bytes())])), None);
     }
+
+    proptest::proptest! {
+        // Catches a panic on whatever a kernel newer than this program says.
+        #[test]
+        fn any_message_is_read_or_left(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+            let parsed = Link::parse(&bytes);
+            proptest::prop_assert!(parsed.is_none_or(|link| !link.name.is_empty() && link.mtu > 0));
+        }
+    }
 }

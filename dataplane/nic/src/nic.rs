@@ -1,6 +1,7 @@
 //! Everything about one device, read at once.
 
 use crate::NicError;
+use crate::bus;
 use crate::driver::{self, Driver};
 use crate::ethtool::{Channels, DriverInfo, Ethtool, Features, Rings};
 use crate::interrupt::{self, Interrupt};
@@ -47,6 +48,8 @@ pub struct Nic {
     pub xdp: Option<XdpFeatures>,
     /// The NUMA node it is attached to.
     pub numa_node: Option<u32>,
+    /// What a virtio device and its driver agreed on, a bit for each feature (VIRTIO 1.2 section 2.2).
+    pub virtio_features: Option<u64>,
     /// Its interrupts.
     pub interrupts: Vec<Interrupt>,
 }
@@ -62,7 +65,7 @@ impl Nic {
         let ethtool = Ethtool::open(name)?;
         let channels = ethtool.channels()?;
         let (rx_queues, tx_queues) = queues(link, channels.as_ref());
-        let folders = link.parent.as_ref().map(interrupt::folders).unwrap_or_default();
+        let folders = link.parent.as_ref().map(bus::folders).unwrap_or_default();
         let numbered = |index: Option<u32>| links.iter().find(|other| Some(other.index) == index);
         let below = link.link.filter(|_| !link.link_elsewhere);
         Ok(Self {
@@ -85,7 +88,11 @@ impl Nic {
             rules: ethtool.rules()?,
             features: ethtool.features()?.unwrap_or_default(),
             xdp: XdpFeatures::read(link.index),
-            numa_node: interrupt::numa_node(&folders),
+            numa_node: bus::numa_node(&folders),
+            virtio_features: link
+                .parent
+                .as_ref()
+                .and_then(|parent| bus::virtio_features(parent, &folders)),
             interrupts: interrupt::interrupts(&folders),
             link: link.clone(),
         })
@@ -98,6 +105,12 @@ impl Nic {
             ("tun", true) => driver::of("tap"),
             (name, _) => driver::of(name),
         }
+    }
+
+    /// Whether a virtio device's driver maps memory for the device as for a card, without which there is no zero-copy
+    /// (VIRTIO_F_ACCESS_PLATFORM, bit 33); `None` for other devices.
+    pub fn virtio_access_platform(&self) -> Option<bool> {
+        self.virtio_features.map(|features| features >> 33 & 1 != 0)
     }
 
     /// How many slots of the indirection table each queue has, by queue; empty where there is no table.

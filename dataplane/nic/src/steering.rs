@@ -254,4 +254,19 @@ mod tests {
         rules.extend(9u32.to_ne_bytes());
         assert_eq!(rule_locations(&rules), Some(vec![9]));
     }
+
+    proptest::proptest! {
+        // Catches a panic on answers of drivers that count wrongly.
+        #[test]
+        fn any_answer_is_read_or_left(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400),
+            size: u32,
+        ) {
+            let table = indirection_table(&bytes, size);
+            proptest::prop_assert!(table.is_none_or(|table| table.len() * 4 + 8 <= bytes.len()));
+            let locations = rule_locations(&bytes);
+            proptest::prop_assert!(locations.is_none_or(|locations| locations.len() * 4 <= bytes.len()));
+            proptest::prop_assert_eq!(Rule::parse(&bytes).is_some(), bytes.len() >= 180);
+        }
+    }
 }

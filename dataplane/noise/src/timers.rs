@@ -154,6 +154,11 @@ impl Timers {
         self.retransmit = now + REKEY_TIMEOUT + self.jitter();
     }
 
+    /// How long ago the last initiation was sent; None if none was.
+    pub fn since_initiated(&self, now: Instant) -> Option<Duration> {
+        (self.initiated != Instant::NEVER).then(|| now.since(self.initiated))
+    }
+
     /// A session is confirmed by both sides.
     pub fn handshake_complete(&mut self, _now: Instant) {
         self.retransmit = Instant::NEVER;

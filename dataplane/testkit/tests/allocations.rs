@@ -6,7 +6,9 @@ use common::clients::Clients;
 use common::{A, B, pair_of};
 use std::net::SocketAddr;
 use std::time::Duration;
+use weir_abi::change::Change;
 use weir_abi::drops::Drop;
+use weir_abi::rule::{Action, Protocol, Rule, Target};
 use weir_frame::{Meta, PoolSize, Segmentation, Transport};
 use weir_testkit::allocator::{Counting, live_bytes};
 use weir_testkit::{Gateway, HostSteering, Setup, Simulation, WanSteering, memory, packets};
@@ -109,7 +111,10 @@ fn rest(gateway: &mut Gateway, now: u64) {
 }
 
 fn carries_a_million_without_allocating(shards: usize, offloads: bool) {
-    let mut sim = warm_pair(shards);
+    carries_a_million(warm_pair(shards), shards, offloads);
+}
+
+fn carries_a_million(mut sim: Simulation, shards: usize, offloads: bool) {
     let bursts = [A, B].map(|from| {
         if offloads {
             let (bytes, meta) = super_packet(from);
@@ -164,6 +169,61 @@ fn two_shards_all_handed_over_and_single_packets() {
 #[test]
 fn two_shards_all_handed_over_and_offloads() {
     carries_a_million_without_allocating(2, true);
+}
+
+/// B walks thirty rules before one accepts or denies, and tells of denials; A gets these.
+fn set_rules(sim: &mut Simulation, of_a: Vec<Rule>) {
+    let port = |port: u16| Rule {
+        protocol: Some(Protocol::UDP),
+        ports: vec![port.into()],
+        log: true,
+        ..Rule::new(Action::Deny)
+    };
+    let last = Rule {
+        to: vec![Target::Prefix("10.0.2.0/24".parse().expect("a prefix"))],
+        ..Rule::new(Action::Accept)
+    };
+    let mut rules: Vec<Rule> = (1..30).map(port).collect();
+    rules.extend([last, Rule::new(Action::Deny)]);
+    for (place, rules) in [(A, of_a), (B, rules)] {
+        let changes = vec![Change::ReplaceRules(rules)];
+        sim.gateways[place].apply(changes).expect("sound rules");
+    }
+    sim.run_for(Duration::from_millis(10));
+}
+
+// Catches an allocation where rules are judged, and answers are remembered and looked up.
+#[test]
+fn one_shard_and_single_packets_under_rules() {
+    let mut sim = warm_pair(1);
+    // A takes in nothing but answers.
+    set_rules(&mut sim, vec![Rule::new(Action::Deny)]);
+    carries_a_million(sim, 1, false);
+}
+
+// Catches an allocation where packets are denied and some of them told.
+#[test]
+fn a_million_denied_packets_allocate_nothing() {
+    let mut sim = warm_pair(1);
+    set_rules(&mut sim, Vec::new());
+    let [from, to] = ["10.0.1.7:1000", "10.0.2.9:1"].map(|text| text.parse().expect("an address"));
+    let denied = Burst::Single(packets::udp(from, to, &[7; 100]));
+    let other_way = Burst::Single(packet(B, 100));
+    for measured in [false, true] {
+        sim.gateways[B].allocations = 0;
+        let rounds = if measured { PACKETS / BURST } else { 200 };
+        for _ in 0..rounds {
+            assert_eq!(carry(&mut sim, A, &denied), 0);
+            assert_eq!(carry(&mut sim, B, &other_way), BURST);
+            sim.now_ns += 3_000_000;
+        }
+    }
+    assert_eq!(
+        sim.gateways[B].allocations, 0,
+        "allocations in {PACKETS} denied packets"
+    );
+    assert!(sim.gateways[B].dropped(Drop::RuleDenied) >= PACKETS as u64);
+    sim.assert_frames_home();
 }
 
 // Catches peers or sessions that grow.

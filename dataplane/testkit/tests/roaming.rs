@@ -2,11 +2,13 @@
 
 mod common;
 
-use common::clients::Clients;
+use common::clients::{Clients, spec};
 use common::{A, B, Traffic, address, pair};
 use std::time::Duration;
+use weir_abi::change::{Change, PeerChange};
 use weir_abi::drops::Drop;
-use weir_testkit::{Simulation, seeds};
+use weir_abi::endpoint::Endpoint;
+use weir_testkit::{Received, Simulation, seeds};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -157,4 +159,42 @@ fn a_source_address_that_no_longer_works_is_forgotten() {
     world.sim.settle();
     let path = out(&mut world);
     assert_eq!((path.remote, path.local), (remote, None));
+}
+
+// Catches a peer that is looked for where it last was, for ever: it had moved and came back to where its name, resolved
+// again because handshakes fail, has pointed all the time.
+#[test]
+fn a_name_that_resolves_to_the_same_address_brings_the_peer_back_to_it() {
+    let mut world = Clients::new(1, 2, 1);
+    let home = world.clients[0].address;
+    let name = Endpoint::Name {
+        host: "client.example".into(),
+        port: home.port(),
+    };
+    let named = Change::Peer(PeerChange {
+        endpoint: Some(name),
+        ..PeerChange::new(world.clients[0].public_key())
+    });
+    world.sim.gateways[A].apply(vec![named]).expect("a sound change");
+    let id = {
+        let tables = world.sim.gateways[A].applier.published().load();
+        let facts = tables.peer_by_key(&world.clients[0].public_key());
+        facts.expect("the peer").id
+    };
+    world.sim.gateways[A].applier.resolved(id, home);
+    world.connect(0);
+    world.roam(0, 1);
+    world.echo(0);
+    let away = world.clients[0].address;
+    world.sim.network.set_blackhole(away, true);
+    world.clients[0].address = home;
+    let packet = world.packet_to(0);
+    world.sim.gateways[A].host_send(&packet);
+    world.sim.run_for(Duration::from_secs(30));
+    assert_eq!(world.poll(0), []);
+    world.sim.gateways[A].applier.resolved(id, home);
+    world.sim.run_for(Duration::from_secs(10));
+    let received = world.poll(0);
+    let begun = received.iter().any(|r| matches!(r, Received::Initiation(_)));
+    assert!(begun, "got {received:?}");
 }

@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::clients::Clients;
+use common::clients::{Clients, spec};
 use common::{A, B, Traffic, address, pair};
 use rand_core::Rng;
 use std::collections::HashSet;
 use std::time::Duration;
 use weir_abi::drops::Drop;
-use weir_testkit::{HostSteering, Received, Simulation, WanSteering, seeds};
+use weir_testkit::{HostSteering, PeerSpec, Received, Simulation, WanSteering, seeds};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -295,6 +295,34 @@ fn many_peers_keep_their_sessions_while_shards_come_and_go() {
         }
         let unknown = world.sim.gateways[A].dropped(Drop::UnknownIndex);
         assert_eq!(unknown, 0, "{:?}", world.sim.gateways[A].drops());
+    }
+}
+
+// Catches a peer with a persistent keepalive that nobody begins to talk to: it is declared while its slot changes hands,
+// so the last owner no longer takes it for its own and the next one not yet.
+#[test]
+fn a_peer_declared_while_slots_change_hands_is_talked_to() {
+    for seed in seeds(4) {
+        let mut world = Clients::new(seed, 1, 40);
+        world.sim.run_for(MS);
+        let now = world.sim.now_ns;
+        let peers = world.clients.iter().enumerate();
+        let peers = peers.map(|(n, client)| {
+            let spec = PeerSpec {
+                persistent_keepalive: Some(25),
+                ..spec(client, n).at(client.address)
+            };
+            spec.change()
+        });
+        let peers = peers.collect();
+        world.sim.gateways[A].set_shards(4, now);
+        world.sim.gateways[A].apply(peers).expect("a sound change");
+        world.sim.run_for(100 * MS);
+        for client in 0..40 {
+            let received = world.poll(client);
+            let begun = received.iter().any(|r| matches!(r, Received::Initiation(_)));
+            assert!(begun, "client {client} got {received:?}");
+        }
     }
 }
 

@@ -250,3 +250,129 @@ fn admit(frame: &mut Frame, site: &impl Site) -> Result<(), Refusal> {
         Err(Refusal::Malformed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_wire::arrival::Device;
+    use weir_wire::checksum::Sum;
+
+    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 9];
+
+    struct Place;
+
+    impl Device for Place {
+        fn mac(&self) -> [u8; 6] {
+            MAC
+        }
+        fn is_wan(&self) -> bool {
+            true
+        }
+        fn is_lan(&self) -> bool {
+            true
+        }
+        fn is_port(&self, _port: u16) -> bool {
+            true
+        }
+        fn is_own(&self, address: IpAddr) -> bool {
+            address == IpAddr::from([192, 0, 2, 1])
+        }
+        fn is_behind_peer(&self, _address: IpAddr) -> bool {
+            true
+        }
+    }
+
+    impl Site for Place {
+        fn refresh(&mut self) {}
+        fn hop(&self, _destination: IpAddr) -> Option<Hop> {
+            None
+        }
+        fn tunnel_mtu(&self) -> usize {
+            1420
+        }
+    }
+
+    /// A frame for the device that carries a packet of `len` bytes.
+    fn frame(version: u8, len: usize) -> Vec<u8> {
+        let mut frame = [&MAC[..], &[2, 0, 0, 0, 0, 1, 8, 0]].concat();
+        frame.resize(HEADER_LEN + len, 0x21);
+        if version == 6 {
+            frame[12..14].copy_from_slice(&[0x86, 0xdd]);
+            frame[14..22].copy_from_slice(&[
+                0x60,
+                0,
+                0,
+                0,
+                ((len - 40) >> 8) as u8,
+                (len - 40) as u8,
+                17,
+                64,
+            ]);
+        } else {
+            frame[14..26].copy_from_slice(&[0x45, 0, (len >> 8) as u8, len as u8, 0, 0, 0, 0, 64, 17, 0, 0]);
+            let checksum = Sum::of(&frame[14..34]).finish();
+            frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+        }
+        frame
+    }
+
+    fn received(buffer: &'static mut [u8], bytes: &[u8]) -> Frame {
+        let home = Home { shard: 0, port: 0 };
+        let mut frame = Frame::new(buffer, 256, home);
+        assert!(frame.write(bytes));
+        frame
+    }
+
+    /// Catches a frame that ends the port, and a packet admitted that is longer than the tunnel's MTU or than its frame:
+    /// each byte of the headers in turn set to each value, each frame cut anywhere.
+    #[test]
+    fn any_frame_is_admitted_or_refused() {
+        let mut space = received(Box::leak(vec![0; 2048].into_boxed_slice()), &[]);
+        let (mut admitted, mut refused) = (0, 0);
+        let mut look = |bytes: &[u8]| {
+            space.reset(256);
+            assert!(space.write(bytes));
+            match admit(&mut space, &Place) {
+                Ok(()) => {
+                    admitted += 1;
+                    assert!(space.len() <= bytes.len() - HEADER_LEN && space.len() <= 1420);
+                }
+                Err(_) => refused += 1,
+            }
+        };
+        for (version, len) in [(4, 20), (4, 1420), (4, 1421), (6, 40), (6, 1420), (6, 1421)] {
+            let whole = frame(version, len);
+            for at in 0..HEADER_LEN + 48.min(len) {
+                for value in 0..=u8::MAX {
+                    let mut changed = whole.clone();
+                    changed[at] = value;
+                    look(&changed);
+                }
+            }
+            (0..=whole.len()).for_each(|len| look(&whole[..len]));
+        }
+        assert!(
+            admitted > 1000 && refused > 1000,
+            "{admitted} admitted, {refused} refused"
+        );
+    }
+
+    /// Catches a reason taken for another: each has a counter of its own.
+    #[test]
+    fn what_is_refused_has_its_reason() {
+        let buffer = || Box::leak(vec![0; 2048].into_boxed_slice());
+        let refusal = |bytes: &[u8]| admit(&mut received(buffer(), bytes), &Place).err();
+        for version in [4, 6] {
+            assert!(refusal(&frame(version, 1420)).is_none());
+            let long = refusal(&frame(version, 1421));
+            assert!(matches!(long, Some(Refusal::TooBig { sender }) if sender.is_ipv4() == (version == 4)));
+        }
+        let mut own = frame(4, 60);
+        own[24..30].copy_from_slice(&[0, 0, 192, 0, 2, 1]);
+        let checksum = Sum::of(&own[14..34]).finish();
+        own[24..26].copy_from_slice(&checksum.to_be_bytes());
+        assert!(matches!(refusal(&own), Some(Refusal::Martian)));
+        own[24] ^= 1;
+        assert!(matches!(refusal(&own), Some(Refusal::Malformed)));
+    }
+}

@@ -24,7 +24,7 @@ mod wan;
 mod ways;
 
 pub use lan::{LanParts, LanPort};
-pub use memory::{CHUNK, MemoryError};
+pub use memory::{CHUNK, CHUNK_OF_WHOLE_KIB, MemoryError};
 pub use queue::{Queue, QueueCounters, Refused, Store};
 pub use site::{Hop, Site};
 pub use socket::{Copying, Kernel, OpenError, SocketOptions};

@@ -1,6 +1,6 @@
 //! A queue as a port's engine room: whole Ethernet frames in and out, and every frame accounted for.
 
-use crate::memory::{CHUNK, KERNEL_HEADROOM, Memory, MemoryError};
+use crate::memory::{CHUNK, CHUNK_OF_WHOLE_KIB, KERNEL_HEADROOM, Memory, MemoryError};
 use crate::socket::{Copying, Kernel, OpenError, Socket, SocketOptions};
 use crate::sys;
 use std::fmt;
@@ -67,17 +67,19 @@ pub struct Store {
 }
 
 impl Store {
-    /// Memory that the kernel can share for the small frames of `size`, which are of [`CHUNK`] bytes whatever it says;
-    /// large ones lie in ordinary memory.
+    /// Memory that the kernel can share for the small frames of `size`, which are of [`CHUNK`] bytes, or of
+    /// [`CHUNK_OF_WHOLE_KIB`] where that is asked for; large ones lie in ordinary memory.
     ///
     /// # Errors
     /// [`MemoryError`].
     pub fn new(home: Home, size: PoolSize) -> Result<Self, MemoryError> {
-        let (memory, bytes) = Memory::map(size.small)?;
-        let size = PoolSize {
-            small_bytes: CHUNK,
-            ..size
+        let small_bytes = if size.small_bytes > CHUNK {
+            CHUNK_OF_WHOLE_KIB
+        } else {
+            CHUNK
         };
+        let (memory, bytes) = Memory::map(size.small, small_bytes)?;
+        let size = PoolSize { small_bytes, ..size };
         Ok(Self {
             memory,
             pool: FramePool::over(home, size, bytes),
@@ -183,17 +185,17 @@ impl Queue {
     /// the kernel others to fill. Says how many.
     pub fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-        let (held, counters) = (&mut self.held, &mut self.counters);
+        let (held, counters, memory) = (&mut self.held, &mut self.counters, &self.memory);
         let mut taken = 0;
         self.socket.receive.read(limit, |entry| {
-            let (chunk, offset) = split(entry.addr);
+            let (chunk, offset) = memory.split(entry.addr);
             let len = entry.len as usize;
             let Some(mut frame) = held.get_mut(chunk).and_then(Option::take) else {
                 counters.invalid += 1;
                 return;
             };
             taken += 1;
-            frame.reset(offset.min(CHUNK));
+            frame.reset(offset);
             frame.set_len(len.min(frame.room()));
             out.push(frame);
         });
@@ -219,7 +221,7 @@ impl Queue {
                     .chunk(&frame)
                     .expect("the caller asked whether the frame is the queue's");
                 self.socket.transmit.write(libc::xdp_desc {
-                    addr: u64::from(chunk) * CHUNK as u64 + frame.headroom() as u64,
+                    addr: self.memory.address(chunk) + frame.headroom() as u64,
                     len: frame.len() as u32,
                     options: 0,
                 });
@@ -237,9 +239,10 @@ impl Queue {
     /// Takes home what the kernel has sent.
     pub fn complete(&mut self) {
         let (held, pool, counters) = (&mut self.held, &mut self.pool, &mut self.counters);
+        let memory = &self.memory;
         let mut taken = 0;
         self.socket.completion.read(u32::MAX, |address| {
-            let (chunk, _) = split(address);
+            let (chunk, _) = memory.split(address);
             match held.get_mut(chunk).and_then(Option::take) {
                 Some(frame) => {
                     taken += 1;
@@ -289,7 +292,7 @@ impl Queue {
                 .memory
                 .chunk(&frame)
                 .expect("small frames are the queue's chunks");
-            self.socket.fill.write(u64::from(chunk) * CHUNK as u64);
+            self.socket.fill.write(self.memory.address(chunk));
             self.held[chunk as usize] = Some(frame);
             given += 1;
         }
@@ -308,12 +311,6 @@ impl AsFd for Queue {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
-}
-
-/// The chunk that an address lies in, and where in it.
-fn split(address: u64) -> (usize, usize) {
-    let address = usize::try_from(address).unwrap_or(usize::MAX);
-    (address / CHUNK, address % CHUNK)
 }
 
 fn is_busy(error: &io::Error) -> bool {

@@ -1,6 +1,6 @@
 //! An AF_XDP socket bound to a queue of a network card, and how the kernel really moves its frames.
 
-use crate::memory::{CHUNK, Memory};
+use crate::memory::Memory;
 use crate::ring::{Consumer, Producer};
 use crate::sys;
 use std::io;
@@ -225,8 +225,8 @@ impl AsFd for Socket {
 fn register(socket: BorrowedFd<'_>, memory: &Memory) -> io::Result<()> {
     let registration = libc::xdp_umem_reg {
         addr: memory.base() as u64,
-        len: (memory.chunks() * CHUNK) as u64,
-        chunk_size: CHUNK as u32,
+        len: (memory.chunks() * memory.chunk_bytes()) as u64,
+        chunk_size: memory.chunk_bytes() as u32,
         headroom: 0,
         flags: 0,
         tx_metadata_len: 0,

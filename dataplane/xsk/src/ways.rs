@@ -81,8 +81,12 @@ impl Ways {
         self.queue.owns(frame)
     }
 
-    /// A fresh frame that the queue can send.
+    /// A fresh frame that the queue can send; where all are abroad, of those that it has sent by now.
     pub fn fresh_fast(&mut self, len: usize) -> Option<Frame> {
+        if let Some(frame) = self.queue.pool().take(len) {
+            return Some(frame);
+        }
+        self.queue.complete();
         self.queue.pool().take(len)
     }
 

@@ -2,6 +2,7 @@
 //! looks; nothing is changed and nothing is sent.
 
 mod configuration;
+mod device;
 mod machine;
 mod network;
 
@@ -72,6 +73,7 @@ pub fn run(options: &DoctorArgs, directory: &Path) -> Outcome {
     let mut findings = machine::findings(usable);
     findings.extend(configuration::findings(&options.config, loaded.as_ref()));
     findings.extend(network::findings(usable, directory));
+    findings.extend(device::findings(&options.devices, usable, directory));
     if options.json {
         let all: Vec<Value> = findings.iter().map(object).collect();
         print(&format!("{:#}\n", Value::Array(all)))?;

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use weir_abi::desired::Origin;
-use weir_abi::status::{PeerStatus, PortStatus, ShardStatus, Status};
+use weir_abi::status::{PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
 
 /// An array with one object per interface.
 pub fn render(statuses: &[Status]) -> String {
@@ -42,6 +42,15 @@ fn peer(peer: &PeerStatus) -> Value {
     })
 }
 
+/// One access rule.
+fn rule(rule: &RuleStatus) -> Value {
+    json!({
+        "name": rule.name,
+        "action": rule.action,
+        "packets": rule.packets,
+    })
+}
+
 fn status(status: &Status) -> Value {
     json!({
         "interface": status.interface,
@@ -59,6 +68,7 @@ fn status(status: &Status) -> Value {
         "handshake_queue": status.handshake_queue,
         "drops": counts(drops(status)),
         "shards": status.shards.iter().map(shard).collect::<Vec<_>>(),
+        "rules": status.rules.iter().map(rule).collect::<Vec<_>>(),
         "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
     })
 }

@@ -16,6 +16,7 @@ pub fn render(status: &Status, now: SystemTime, colours: bool) -> String {
         ("shards", shards(status)),
         ("ports", ports(status)),
         ("drops", drops(status)),
+        ("access rules", rules(status)),
     ] {
         section(&mut text, title, &table, colours);
     }
@@ -137,6 +138,20 @@ fn drops(status: &Status) -> Table {
             .find(|d| d.name() == name)
             .map_or("", |d| d.help());
         table.row(vec![plain(count), plain(name), (help.to_owned(), Tone::Dim)]);
+    }
+    table
+}
+
+/// Every access rule, in the order in which they are judged.
+fn rules(status: &Status) -> Table {
+    let mut table = Table::new(&["RULE", "NAME", "ACTION", "PACKETS"]);
+    for (place, rule) in status.rules.iter().enumerate() {
+        table.row(vec![
+            plain(place + 1),
+            plain(rule.name.as_deref().unwrap_or("-")),
+            plain(&rule.action),
+            plain(rule.packets),
+        ]);
     }
     table
 }

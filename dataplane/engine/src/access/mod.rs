@@ -142,3 +142,6 @@ impl Match {
         if matches { Match::Yes } else { Match::No }
     }
 }
+
+#[cfg(test)]
+mod tests;

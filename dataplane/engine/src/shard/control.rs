@@ -6,7 +6,7 @@ use crate::counters::Counters;
 use crate::limits::SNAPSHOT_SLICE;
 use crate::tables::PeerId;
 use core::net::SocketAddr;
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, TrySendError};
 use weir_frame::{Port, PortCounters, PortMode, PortRole};
 use weir_noise::{Instant, Tai64n};
 
@@ -89,6 +89,8 @@ pub(super) struct Progress {
     next: usize,
     peers: bool,
     to: Sender<Snapshot>,
+    /// A part for which there was no room.
+    unsent: Option<Snapshot>,
 }
 
 impl Shard {
@@ -98,7 +100,12 @@ impl Shard {
             worked = true;
             match command {
                 Command::Snapshot { peers, to } => {
-                    self.snapshots.push_back(Progress { next: 0, peers, to });
+                    self.snapshots.push_back(Progress {
+                        next: 0,
+                        peers,
+                        to,
+                        unsent: None,
+                    });
                 }
                 Command::Initiate(peers) => peers.into_iter().for_each(|id| self.wake_peer(id, now)),
                 Command::ReplacePort(port) => self.replace_port(port),
@@ -131,11 +138,33 @@ impl Shard {
         slot.port = port;
     }
 
-    /// Tells a slice of the snapshots that were asked for.
+    /// Tells a slice of the snapshots that were asked for. Packets never wait for whoever asked: a part for which there
+    /// is no room is kept for the next poll.
     pub(super) fn tell_snapshots(&mut self, now: Now) -> bool {
         let Some(mut progress) = self.snapshots.pop_front() else {
             return false;
         };
+        let part = match progress.unsent.take() {
+            Some(part) => part,
+            None => self.describe(&mut progress, now),
+        };
+        let last = part.last;
+        match progress.to.try_send(part) {
+            Ok(()) if last => {}
+            Ok(()) => self.snapshots.push_back(progress),
+            Err(TrySendError::Full(part)) => {
+                progress.unsent = Some(part);
+                self.snapshots.push_back(progress);
+                return false;
+            }
+            // Whoever asked has gone; then there is nothing more to tell.
+            Err(TrySendError::Disconnected(_)) => {}
+        }
+        true
+    }
+
+    /// The next part of a snapshot.
+    fn describe(&self, progress: &mut Progress, now: Now) -> Snapshot {
         let end = if progress.peers {
             (progress.next + SNAPSHOT_SLICE).min(self.peers.len())
         } else {
@@ -180,13 +209,8 @@ impl Shard {
             rules: self.judging.decided(),
             last: !progress.peers || end == self.peers.len(),
         };
-        let last = snapshot.last;
-        // Whoever asked may have gone; then there is nothing more to tell.
-        if progress.to.send(snapshot).is_ok() && !last {
-            progress.next = end;
-            self.snapshots.push_back(progress);
-        }
-        true
+        progress.next = end;
+        snapshot
     }
 
     /// Tells the gateway; if it does not listen, the next event of the kind says the same.

@@ -3,19 +3,18 @@
 use super::{Event, Now, Shard};
 use crate::indices::Place;
 use crate::limiter::Admission;
-use crate::limits::OUTCOME_HOPS_MAX;
+use crate::limits::{OUTCOME_HOPS_MAX, RESPONSES_CHECKED};
 use crate::mesh::{Handed, Message};
 use crate::peer::Handshake;
 use crate::slots::Slot;
 use crate::tables::PeerId;
 use crate::worker::{Job, Outcome};
 use core::time::Duration;
-use crossbeam_channel::TrySendError;
 use rand_core::Rng;
 use std::sync::Arc;
 use weir_abi::drops::Drop;
 use weir_frame::Path;
-use weir_noise::limits::REKEY_TIMEOUT_JITTER_MAX;
+use weir_noise::limits::{REKEY_ATTEMPT_TIME, REKEY_TIMEOUT_JITTER_MAX};
 use weir_noise::message::{COOKIE_REPLY_LEN, INITIATION_LEN, RESPONSE_LEN};
 use weir_noise::{Index, InitiationRefused, Initiator, Keypair, SessionKeys, Tai64n, mac1_valid};
 
@@ -96,30 +95,24 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return self.counters.drop(Drop::UnknownIndex);
         };
-        let waits = matches!(&peer.handshake, Handshake::Waiting(initiator) if initiator.local() == index);
-        if !waits {
+        let Handshake::Waiting { initiator, checking } = &mut peer.handshake else {
+            return self.counters.drop(Drop::UnknownIndex);
+        };
+        if initiator.local() != index {
             return self.counters.drop(Drop::UnknownIndex);
         }
-        let Handshake::Waiting(initiator) =
-            core::mem::replace(&mut peer.handshake, Handshake::Finishing(index))
-        else {
-            unreachable!("the handshake waits, as was just seen")
-        };
-        peer.rx_bytes += RESPONSE_LEN as u64;
         let job = Job::Finish {
             shard: number,
             peer: Arc::clone(&peer.facts),
-            initiator,
+            initiator: Arc::clone(initiator),
             message,
             path,
         };
-        if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = self.own_jobs.try_send(job) {
+        if *checking < RESPONSES_CHECKED && self.own_jobs.try_send(job).is_ok() {
+            *checking += 1;
+        } else {
             self.counters.drop(Drop::WorkerFull);
-            if let (Job::Finish { initiator, .. }, Some(peer)) = (job, &mut self.peers[place as usize]) {
-                peer.handshake = Handshake::Waiting(initiator);
-            }
         }
-        self.schedule(place);
     }
 
     /// A cookie reply arrived for an index of the peer at `place`.
@@ -155,12 +148,20 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        if matches!(peer.handshake, Handshake::Making(_) | Handshake::Finishing(_)) || peer.path.is_none() {
+        let working = match peer.handshake {
+            Handshake::Idle => false,
+            Handshake::Making(_) => true,
+            Handshake::Waiting { checking, .. } => checking > 0,
+        };
+        // What the worker made may have gone to a shard that has ended since.
+        let age = peer.timers.since_initiated(now.at);
+        let lost = age.is_none_or(|age| age >= REKEY_ATTEMPT_TIME);
+        if working && !lost || peer.path.is_none() {
             return;
         }
         let (id, slot) = (peer.id(), peer.slot);
-        if let Handshake::Waiting(initiator) = core::mem::replace(&mut peer.handshake, Handshake::Idle) {
-            self.indices.retire(initiator.local(), now.at);
+        if let Some(index) = core::mem::replace(&mut peer.handshake, Handshake::Idle).index() {
+            self.indices.retire(index, now.at);
         }
         let index = self.reserve(slot);
         let jitter = self.jitter();
@@ -249,8 +250,14 @@ impl Shard {
                 response,
                 keys,
                 proved,
+                identity_serial,
                 ..
             } => {
+                if identity_serial != self.tables.identity_serial {
+                    // The private key changed meanwhile, and nobody is to get a session under the last one.
+                    self.release(keys.local);
+                    return self.counters.drop(Drop::BadHandshake);
+                }
                 self.responded(place, path, timestamp, &response, keys, proved, now);
             }
             Outcome::Initiated {
@@ -258,7 +265,7 @@ impl Shard {
             } => self.initiated(place, initiator, *message, now),
             Outcome::NotInitiated { index, .. } => self.not_initiated(place, index, now),
             Outcome::Finished { path, keys, .. } => self.finished(place, path, keys, now),
-            Outcome::NotFinished { initiator, .. } => self.not_finished(place, initiator),
+            Outcome::NotFinished { index, .. } => self.not_finished(place, index),
             Outcome::Refused { .. } => unreachable!("a refusal names no peer"),
         }
     }
@@ -362,7 +369,7 @@ impl Shard {
     fn initiated(
         &mut self,
         place: Place,
-        initiator: Box<Initiator>,
+        initiator: Arc<Initiator>,
         mut message: [u8; INITIATION_LEN],
         now: Now,
     ) {
@@ -374,7 +381,10 @@ impl Shard {
             return;
         };
         peer.cookies.stamp(&mut message[..], now.at);
-        peer.handshake = Handshake::Waiting(initiator);
+        peer.handshake = Handshake::Waiting {
+            initiator,
+            checking: 0,
+        };
         peer.unanswered = peer.unanswered.saturating_add(1);
         let failing = peer.unanswered > 1;
         peer.tx_bytes += INITIATION_LEN as u64;
@@ -406,10 +416,11 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        if !matches!(peer.handshake, Handshake::Finishing(finishing) if finishing == index) {
+        if !peer.handshake.waits_for(index) {
             return;
         }
         peer.handshake = Handshake::Idle;
+        peer.rx_bytes += RESPONSE_LEN as u64;
         let retired = peer.keypairs.install(keypair(&keys, now));
         peer.timers.any_authenticated_received(now.at);
         peer.timers.any_authenticated_traversal(now.at);
@@ -421,21 +432,26 @@ impl Shard {
         self.indices.assign(index, place);
         self.roam(place, path);
         self.completed(place, now);
-        // The other side waits for a sign that we have the keys.
-        if !self.send_queued(place, now) {
+        self.send_queued(place, now);
+        // The other side waits for a sign that we have the keys, even if nothing that waited was fit to be sent.
+        let peer = self.peers[place as usize].as_ref();
+        if peer
+            .and_then(|peer| peer.keypairs.current())
+            .is_some_and(|keypair| keypair.sent() == 0)
+        {
             self.keepalive(place, now);
         }
         self.schedule(place);
         self.follow(place, index, now);
     }
 
-    fn not_finished(&mut self, place: Place, initiator: Box<Initiator>) {
+    fn not_finished(&mut self, place: Place, index: Index) {
         self.counters.drop(Drop::BadHandshake);
-        let Some(peer) = &mut self.peers[place as usize] else {
-            return;
-        };
-        if matches!(peer.handshake, Handshake::Finishing(index) if index == initiator.local()) {
-            peer.handshake = Handshake::Waiting(initiator);
+        if let Some(peer) = &mut self.peers[place as usize]
+            && let Handshake::Waiting { initiator, checking } = &mut peer.handshake
+            && initiator.local() == index
+        {
+            *checking -= 1;
         }
     }
 

@@ -278,23 +278,28 @@ impl Shard {
         if data {
             peer.timers.data_received(now.at);
         }
-        let renew = peer
-            .keypairs
-            .current()
-            .is_some_and(|k| k.needs_rekey_on_receive(now.at))
-            && peer.timers.last_minute_handshake();
         if let Some(path) = meta.path {
             self.roam(place, path);
         }
+        // First, for the session that it confirms may be the renewal of one that is nearly over.
         self.confirm(place, candidate.index, now);
-        if renew {
-            self.request_handshake(place, now);
-        }
+        self.renew_on_receive(place, now);
         self.schedule(place);
         if data {
             self.deliver(sender, out, &meta, now)
         } else {
             self.give_back(out)
+        }
+    }
+
+    /// Begins a handshake if the session that we began is nearly over: its last chance (whitepaper section 6.2).
+    fn renew_on_receive(&mut self, place: Place, now: Now) {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return;
+        };
+        let current = peer.keypairs.current();
+        if current.is_some_and(|k| k.needs_rekey_on_receive(now.at)) && peer.timers.last_minute_handshake() {
+            self.request_handshake(place, now);
         }
     }
 

@@ -317,7 +317,11 @@ impl Shard {
                     Message::Release(index) => self.indices.release(index),
                     Message::SlotsDone(generation) => {
                         self.slots_done[from] = self.slots_done[from].max(generation);
-                        self.settling = self.awaits_slots();
+                        let settling = self.awaits_slots();
+                        if core::mem::replace(&mut self.settling, settling) && !settling {
+                            // Those declared meanwhile were nobody's.
+                            self.start_peers(now);
+                        }
                     }
                     Message::Outcome(outcome, handed) => {
                         self.open_candidates(now);

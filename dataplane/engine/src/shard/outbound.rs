@@ -283,18 +283,16 @@ impl Shard {
         self.request_handshake(place, now);
     }
 
-    /// Sends what waited for the session that there is now; says whether there was anything.
-    pub(super) fn send_queued(&mut self, place: Place, now: Now) -> bool {
+    /// Sends what waited for the session that there is now.
+    pub(super) fn send_queued(&mut self, place: Place, now: Now) {
         let Some(peer) = &mut self.peers[place as usize] else {
-            return false;
+            return;
         };
         let mut queue = core::mem::take(&mut peer.queue);
-        let any = !queue.is_empty();
         for mut packet in queue.drain(..) {
             self.queued_bytes -= packet.len();
             self.single_packet(place, &mut packet, now);
         }
-        any
     }
 
     /// Drops what waits.

@@ -213,3 +213,51 @@ fn packets_that_wait_stay_within_their_memory() {
     }
     assert_eq!(bench.shard.queued_bytes, 0);
 }
+
+// Catches a shard that stops for whoever asked it to describe itself and does not read the answer.
+#[test]
+fn a_snapshot_that_nobody_reads_stops_nothing() {
+    let mut bench = bench();
+    for _ in 0..2 * SNAPSHOT_SLICE {
+        bench.at_home();
+    }
+    let homes = bench.shard.by_id.len();
+    let (to, parts) = bounded(1);
+    let asked = Command::Snapshot { peers: true, to };
+    assert!(bench.commands.send(asked).is_ok());
+    let (done, finished) = bounded(1);
+    // A shard that waits for its reader would wait for ever, so it is another thread that does.
+    let polls = std::thread::spawn(move || {
+        for _ in 0..10 {
+            bench.shard.poll(NOW);
+        }
+        assert!(done.send(()).is_ok());
+        bench
+    });
+    let patience = Duration::from_secs(30);
+    assert!(
+        finished.recv_timeout(patience).is_ok(),
+        "the shard waits for its reader"
+    );
+    let mut bench = polls.join().expect("the thread has finished");
+    let mut told = 0;
+    loop {
+        bench.shard.poll(NOW);
+        match parts.try_recv() {
+            Ok(part) => told += part.peers.len(),
+            Err(_) => break,
+        }
+    }
+    assert_eq!(told, homes);
+
+    // Nor does it keep awake for somebody who has gone without reading.
+    let (to, parts) = bounded(1);
+    let asked = Command::Snapshot { peers: true, to };
+    assert!(bench.commands.send(asked).is_ok());
+    bench.shard.poll(NOW);
+    bench.shard.poll(NOW);
+    assert!(!bench.shard.may_sleep());
+    drop(parts);
+    bench.shard.poll(NOW);
+    assert!(bench.shard.may_sleep());
+}

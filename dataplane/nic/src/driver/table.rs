@@ -83,9 +83,10 @@ pub(super) const DRIVERS: &[Driver] = &[
         ..PLAIN
     },
     // virtio_net.c: 6.12 receives without copying and cannot transmit so, and therefore does not announce
-    // NETDEV_XDP_ACT_XSK_ZEROCOPY; 6.13 and later do. virtnet_xsk_pool_enable wants a device for DMA (virtqueue_dma_dev),
-    // which needs VIRTIO_F_ACCESS_PLATFORM. virtnet_xdp_set adds a queue pair for each processor where there are as many
-    // to spare, and switches merging off where the host lets it (VIRTIO_NET_F_CTRL_GUEST_OFFLOADS).
+    // NETDEV_XDP_ACT_XSK_ZEROCOPY; 6.13 does (commit 37e0ca657a3d). virtnet_xsk_pool_enable wants a device for DMA
+    // (virtqueue_dma_dev), which needs VIRTIO_F_ACCESS_PLATFORM. virtnet_xdp_set adds a queue pair for each processor
+    // where there are as many to spare, and switches merging off where the host lets it
+    // (VIRTIO_NET_F_CTRL_GUEST_OFFLOADS).
     Driver {
         name: "virtio_net",
         zero_copy: ZeroCopy::Since(
@@ -155,6 +156,7 @@ pub(super) const DRIVERS: &[Driver] = &[
         name: "veth",
         mtu_most: Some(3506),
         strips_tags: true,
+        remark: "an XDP program wants as many queues to receive here as the other end transmits on",
         ..PLAIN
     },
     // tun.c: tun_xdp for TAP alone; TUN carries no Ethernet frames.

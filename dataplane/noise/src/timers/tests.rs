@@ -34,7 +34,9 @@ fn nothing_is_due_when_nothing_happened() {
 fn an_unanswered_handshake_is_retried_then_given_up() {
     let mut timers = Timers::new(NO_JITTER);
     assert!(timers.request_handshake(s(0)));
+    assert_eq!(timers.since_initiated(s(0)), None);
     timers.handshake_initiated(s(0), NO_JITTER);
+    assert_eq!(timers.since_initiated(s(3)), Some(Duration::from_secs(3)));
     for at in (5..=85).step_by(5) {
         assert!(!timers.may_initiate(s(at) - Duration::from_nanos(1)));
         assert_eq!(

@@ -14,11 +14,11 @@ use weir_bench::{Namespace, Topology, wait};
 use weir_frame::{Frame, Home, PoolSize};
 use weir_wire::outer::{LEN_V4, Outer};
 use weir_xdp_prog::{ArrivalProgram, ArrivalSettings, AttachMode, Attachment};
-use weir_xsk::{Copying, Queue, SocketOptions, Store};
+use weir_xsk::{CHUNK, CHUNK_OF_WHOLE_KIB, Copying, Queue, QueueCounters, SocketOptions, Store};
 
 const SIZE: PoolSize = PoolSize {
     small: 512,
-    small_bytes: weir_xsk::CHUNK,
+    small_bytes: CHUNK,
     large: 0,
     large_bytes: 0,
     headroom: 64,
@@ -34,6 +34,9 @@ const LINK_LIMIT: Duration = Duration::from_secs(30);
 
 /// Where datagrams are sent back.
 const ECHO: &str = "192.0.2.2:4000";
+
+/// The payload of the longest datagram: an MTU of 1500 without the headers of IPv4 and UDP.
+const LONGEST: usize = 1500 - 28;
 
 /// Datagrams under way at a time, from each queue.
 const UNDER_WAY: usize = 8;
@@ -200,7 +203,7 @@ impl Cards {
             copying: None,
             ring: RING,
         };
-        let store = store.unwrap_or_else(|| Store::new(Home { shard: 0, port: 0 }, SIZE).unwrap());
+        let store = store.unwrap_or_else(|| self.store());
         let opened = Queue::open(options, store).unwrap();
         assert_eq!(
             opened.copying(),
@@ -212,16 +215,30 @@ impl Cards {
         opened
     }
 
-    /// Sends datagrams from every queue, each from another address and port, until every queue has sent one that came
-    /// back and has received one. Returns how long that took.
+    fn store(&self) -> Store {
+        let driver = fs::read_link(class(&self.near).join("device/driver")).unwrap();
+        let size = PoolSize {
+            small_bytes: if driver.ends_with("igb") {
+                CHUNK_OF_WHOLE_KIB
+            } else {
+                CHUNK
+            },
+            ..SIZE
+        };
+        Store::new(Home { shard: 0, port: 0 }, size).unwrap()
+    }
+
+    /// Sends datagrams from every queue, each from another address and port, until every queue has sent a full-length
+    /// one that came back and has received one. Returns how long that took.
     ///
     /// Panics if it takes longer than `limit`, or if a frame comes back with other bytes.
     pub fn exchange(&mut self, limit: Duration) -> Duration {
         let begun = Instant::now();
-        let mut missing = self.queues.len() * 2;
+        // Those of earlier exchanges may still be under way.
+        let first = self.next;
         let (mut sent, mut received) = (vec![false; self.queues.len()], vec![false; self.queues.len()]);
         let mut arrived = Vec::new();
-        while missing > 0 {
+        while sent.iter().chain(&received).any(|done| !done) {
             assert!(
                 begun.elapsed() < limit,
                 "no datagram within {limit:?}; from queues {sent:?}, to queues {received:?}, verdicts {:?}, {}",
@@ -235,15 +252,14 @@ impl Cards {
             for (queue, received) in received.iter_mut().enumerate() {
                 self.queues[queue].receive(&mut arrived, 64);
                 for frame in arrived.drain(..) {
-                    let from = checked(&frame);
-                    if let Some(sent) = sent.get_mut(from) {
-                        *sent = true;
+                    let (number, from) = checked(&frame);
+                    if number >= first && payload_len(number) == LONGEST {
+                        sent[from] = true;
+                        *received = true;
                     }
-                    *received = true;
                     self.queues[queue].pool().give_back(frame);
                 }
             }
-            missing = sent.iter().chain(&received).filter(|done| !**done).count();
         }
         begun.elapsed()
     }
@@ -271,7 +287,7 @@ impl Cards {
         let mut bytes = vec![0; LEN_V4];
         bytes.extend(number.to_be_bytes());
         bytes.push(queue as u8);
-        bytes.resize(LEN_V4 + 5 + number as usize * 37 % 1400, number as u8);
+        bytes.resize(LEN_V4 + payload_len(number), number as u8);
         let sender = Ipv4Addr::new(198, 51, 100, 1 + (number % 250) as u8);
         let outer = Outer {
             macs: self.macs,
@@ -304,18 +320,21 @@ impl Cards {
             assert_eq!(free + filling as usize, SIZE.small, "{}", self.described());
             assert_eq!(self.queues[queue].counters().invalid, 0, "{}", self.described());
         }
-        println!("{}: {}", self.near, self.described());
+        for (number, queue) in self.queues.iter().enumerate() {
+            let QueueCounters { received, sent, .. } = queue.counters();
+            println!(
+                "{} queue {number}: {}, {received} received, {sent} sent",
+                self.near,
+                mode(queue)
+            );
+        }
     }
 
     fn described(&self) -> String {
         let queues = self.queues.iter().enumerate().map(|(number, queue)| {
             format!(
                 "queue {number}: {}, {:?}, with the kernel {:?}, {:?}",
-                if queue.copying() == Copying::None {
-                    "zero-copy"
-                } else {
-                    "copied"
-                },
+                mode(queue),
                 queue.counters(),
                 queue.held(),
                 queue.kernel()
@@ -325,22 +344,35 @@ impl Cards {
     }
 }
 
-/// Reads a frame that came back, and says which queue had sent it.
-fn checked(frame: &Frame) -> usize {
+/// How the kernel says that it moves a queue's frames.
+fn mode(queue: &Queue) -> &'static str {
+    match queue.copying() {
+        Copying::None => "zero-copy",
+        Copying::Each => "copied",
+    }
+}
+
+/// Reads a frame that came back, and says its number and which queue had sent it.
+fn checked(frame: &Frame) -> (u32, usize) {
     // A short frame is padded on the wire; UDP says what is the datagram's (RFC 768).
     let udp_len = usize::from(u16::from_be_bytes([frame.bytes()[38], frame.bytes()[39]]));
     let payload = &frame.bytes()[LEN_V4..LEN_V4 - 8 + udp_len];
     let number = u32::from_be_bytes(*payload.first_chunk().unwrap());
-    assert_eq!(
-        payload.len(),
-        5 + number as usize * 37 % 1400,
-        "datagram {number}"
-    );
+    assert_eq!(payload.len(), payload_len(number), "datagram {number}");
     assert!(
         payload[5..].iter().all(|byte| *byte == number as u8),
         "datagram {number}"
     );
-    usize::from(payload[4])
+    (number, usize::from(payload[4]))
+}
+
+/// How long datagrams are: every second one fills a frame, as most of a tunnel's do.
+fn payload_len(number: u32) -> usize {
+    if number.is_multiple_of(2) {
+        LONGEST
+    } else {
+        5 + number as usize * 37 % 1400
+    }
 }
 
 /// Sends datagrams back, on a thread of its own.
@@ -378,7 +410,7 @@ impl Drop for Echo {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            println!("datagrams sent back: {:?}", thread.join());
+            println!("datagrams sent back by the far host: {}", thread.join().unwrap());
         }
     }
 }
