@@ -281,7 +281,7 @@ fn an_address_is_not_overridden_by_what_a_name_was_resolved_to() {
 }
 
 // Catches work that grows with the square of a peer's prefixes, when they are declared and when they move: this would
-// run for the better part of an hour, and a gateway that takes in a list of networks would stand still as long.
+// hardly end, and a gateway that takes in a list of networks would stand still as long.
 #[test]
 fn a_great_many_prefixes_are_taken_in_and_moved() {
     const COUNT: u32 = 1 << 19;
