@@ -11,6 +11,9 @@ use weir_frame::Frame;
 /// Kicks of one batch until what is left is dropped: a copying kernel may send a part of it at a time.
 const KICKS: u32 = 64;
 
+/// Frames that a copying kernel sends by one kick, where it cannot be told otherwise (`TX_BATCH_SIZE` of its xsk.c).
+const KICKED: u32 = 32;
+
 /// A socket at work over a store's memory, which every call is given.
 pub(crate) struct Exchange {
     pub(crate) socket: Socket,
@@ -110,9 +113,11 @@ impl Exchange {
     }
 
     /// Gives the kernel what was written, and asks it to send where it wants to be asked. A copying kernel sends only
-    /// when it is asked, and maybe a part; a kernel that is busy is asked again with the next batch.
+    /// when it is asked, and maybe a part, of which nothing tells until the card is done with it; a kernel that is busy is
+    /// asked again with the next batch.
     fn push_out(&mut self, store: &mut Store) {
         self.socket.transmit.publish();
+        let mut unseen = self.sending.div_ceil(KICKED);
         for _ in 0..KICKS {
             if self.sending == 0 || !self.socket.transmit.needs_wakeup() {
                 break;
@@ -125,6 +130,7 @@ impl Exchange {
                 Ok(()) => break,
                 // A part was sent (EAGAIN), or the card's queue is full (ENOBUFS, EBUSY).
                 Err(error) if is_busy(&error) && self.sending < before => {}
+                Err(error) if is_busy(&error) && unseen > 0 => unseen -= 1,
                 Err(error) if is_busy(&error) => break,
                 Err(_) => {
                     self.counters.errors += 1;

@@ -9,12 +9,12 @@ use super::facts::{Facts, Way};
 use crate::netlink::{Error, Event, Monitor, Netlink};
 use core::net::IpAddr;
 use core::ops::ControlFlow;
-use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 use hashbrown::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_config::PortRole;
 use weir_xsk::Hop;
 
@@ -153,13 +153,14 @@ struct Survey {
 impl Survey {
     fn run(mut self, monitor: &Monitor) {
         let (wan, lan) = (self.receiver(0), self.receiver(1));
+        let mut round = None;
         loop {
             let using = self
                 .cards
                 .iter()
                 .any(|card| !card.card.facts().load().ways.is_empty());
-            // Nobody is woken while nothing is in use.
-            let rounds = if using { tick(ROUND) } else { never() };
+            round = next_round(round, using, Instant::now());
+            let rounds = round.map_or_else(never, at);
             select! {
                 recv(self.orders) -> order => match order {
                     Ok(order) => self.order(&order),
@@ -171,7 +172,10 @@ impl Survey {
                 },
                 recv(wan) -> address => if let Ok(address) = address { self.look_up(0, address) },
                 recv(lan) -> address => if let Ok(address) = address { self.look_up(1, address) },
-                recv(rounds) -> _ => self.round(),
+                recv(rounds) -> _ => {
+                    round = None;
+                    self.round();
+                }
             }
         }
     }
@@ -398,5 +402,33 @@ impl Survey {
         if let Err(error) = card.publish(facts) {
             tracing::error!("{error}");
         }
+    }
+}
+
+/// When the next round is due: a time that was set stays, however much happens until then, and nobody is woken while
+/// nothing is in use.
+fn next_round(set: Option<Instant>, using: bool, now: Instant) -> Option<Instant> {
+    using.then(|| set.unwrap_or(now + ROUND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches rounds that come only after a time in which nothing happens: on a host whose neighbours come and go, ways
+    /// would stay for ever, up to the most that there may be, and path MTUs would never be learnt.
+    #[test]
+    fn rounds_come_however_much_happens() {
+        let begun = Instant::now();
+        let (mut round, mut rounds) = (None, 0);
+        for second in 0..100 {
+            let now = begun + Duration::from_secs(second);
+            if round.is_some_and(|due| due <= now) {
+                (round, rounds) = (None, rounds + 1);
+            }
+            round = next_round(round, true, now);
+        }
+        assert_eq!(rounds, 4, "in 100 s, at {ROUND:?} each");
+        assert_eq!(next_round(round, false, begun), None);
     }
 }
