@@ -147,18 +147,19 @@ fn shard_status(snapshot: &Snapshot) -> ShardStatus {
         ports: snapshot
             .ports
             .iter()
-            .map(|(role, mode, counters, frames)| PortStatus {
-                role: match role {
+            .map(|port| PortStatus {
+                role: match port.role {
                     PortRole::Wan => "wan".to_owned(),
                     PortRole::Host => "host".to_owned(),
                 },
-                mode: mode.name().to_owned(),
-                rx_frames: counters.rx_frames,
-                rx_bytes: counters.rx_bytes,
-                tx_packets: counters.tx_packets,
-                tx_bytes: counters.tx_bytes,
-                errors: port_errors(counters),
-                frames: *frames,
+                mode: port.mode.name().to_owned(),
+                rx_frames: port.counters.rx_frames,
+                rx_bytes: port.counters.rx_bytes,
+                tx_packets: port.counters.tx_packets,
+                tx_bytes: port.counters.tx_bytes,
+                errors: port_errors(&port.counters),
+                frames: port.frames,
+                abroad: port.abroad,
             })
             .collect(),
         active_peers: snapshot.active_peers,
@@ -177,6 +178,8 @@ fn port_errors(counters: &PortCounters) -> Vec<(String, u64)> {
     [
         ("rx_too_long", counters.rx_too_long),
         ("rx_malformed", counters.rx_malformed),
+        ("rx_martian", counters.rx_martian),
+        ("rx_too_big", counters.rx_too_big),
         ("rx_errors", counters.rx_errors),
         ("tx_full", counters.tx_full),
         ("tx_too_long", counters.tx_too_long),

@@ -190,6 +190,10 @@ impl Ways {
         self.queue.frames() + self.ordinary.frames()
     }
 
+    pub fn abroad(&self) -> usize {
+        self.queue.abroad() + self.ordinary.abroad()
+    }
+
     /// The mode of the queue.
     pub fn mode(&self) -> PortMode {
         match (self.queue.copying(), self.generic) {
@@ -200,7 +204,11 @@ impl Ways {
     }
 
     pub fn counters(&self) -> PortCounters {
-        self.counted + self.ordinary.counters()
+        let queue = PortCounters {
+            rx_errors: self.queue.counters().invalid,
+            ..PortCounters::default()
+        };
+        self.counted + queue + self.ordinary.counters()
     }
 
     pub fn forgotten_source(&mut self) -> Option<std::net::SocketAddr> {

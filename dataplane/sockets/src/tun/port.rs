@@ -202,6 +202,10 @@ impl Port for TunPort {
         self.pool.size().frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.pool.abroad()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Host
     }

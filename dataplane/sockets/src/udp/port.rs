@@ -78,6 +78,10 @@ impl Port for UdpPort {
         self.pool.size().frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.pool.abroad()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Wan
     }
