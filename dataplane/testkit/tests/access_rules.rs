@@ -62,6 +62,13 @@ fn rules_of(world: &mut Clients, rules: &[Rule]) {
 
 /// Clients with sessions, under no rules yet.
 fn world(seed: u64, shards: usize) -> Clients {
+    let mut world = unconnected(seed, shards);
+    world.connect_all();
+    world
+}
+
+/// Clients that have not called yet.
+fn unconnected(seed: u64, shards: usize) -> Clients {
     let mut world = Clients::new(seed, shards, 0);
     let gateway = world.sim.gateways[A].public_key();
     for n in 0..CLIENTS {
@@ -72,7 +79,6 @@ fn world(seed: u64, shards: usize) -> Clients {
             .push(Client::new(key(n), gateway, client_address(n), random));
     }
     rules_of(&mut world, &[]);
-    world.connect_all();
     world
 }
 
@@ -436,6 +442,32 @@ fn rules_change_under_sessions() {
         }
         assert_eq!(handshakes(&world), before, "sessions were made anew");
         assert_eq!(told(&mut world), []);
+    }
+}
+
+// Catches a peer that escapes the rules because it came to be, or moved to another shard, after them.
+#[test]
+fn rules_hold_for_peers_that_come_and_move() {
+    for seed in seeds(2) {
+        let mut world = unconnected(seed, 3);
+        rules_of(&mut world, &[deny()]);
+        let server = address("10.0.1.7:53");
+        let (client, key) = (from(0, 4000, server), world.clients[0].public_key());
+        let mut homes = Vec::new();
+        for shard in [0, 1, 2, 0] {
+            world.sim.gateways[A].wan_steering = WanSteering::All(shard);
+            connect(&mut world, 0);
+            // What confirms the session brings the peer home, and is denied as well.
+            assert!(!passes(&mut world, 0, &packets::udp(client, server, b"answer")));
+            let now = world.sim.now_ns;
+            homes.push(world.sim.gateways[A].home(now, &key));
+            let port = 5000 + homes.len() as u16;
+            let asking = SocketAddr::new(server.ip(), port);
+            assert!(!passes(&mut world, 0, &packets::udp(client, asking, b"answer")));
+            sends(&mut world, 0, &packets::udp(asking, client, b"question"));
+            assert!(passes(&mut world, 0, &packets::udp(client, asking, b"answer")));
+        }
+        assert_eq!(homes, [Some(0), Some(1), Some(2), Some(0)]);
     }
 }
 
