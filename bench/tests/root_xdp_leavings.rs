@@ -26,10 +26,14 @@ type Objects = BTreeSet<(&'static str, u32)>;
 fn objects_of(pid: u32) -> Objects {
     let folder = format!("/proc/{pid}/fdinfo");
     let files = fs::read_dir(folder).unwrap().flatten();
-    let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+    let texts: Vec<String> = files
+        .filter_map(|file| fs::read_to_string(file.path()).ok())
+        .collect();
     let numbers = texts.iter().flat_map(|text| text.lines()).filter_map(|line| {
         let (name, value) = line.split_once(':')?;
-        let kind = ["prog_id", "map_id", "link_id"].into_iter().find(|kind| *kind == name)?;
+        let kind = ["prog_id", "map_id", "link_id"]
+            .into_iter()
+            .find(|kind| *kind == name)?;
         Some((kind, value.trim().parse().ok()?))
     });
     numbers.collect()
@@ -89,7 +93,11 @@ fn an_end_leaves_nothing_on_the_devices() {
         let process = pair.lab.gateway.process();
         let loaded = objects_of(process.pid());
         let kinds: BTreeSet<&str> = loaded.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds.len(), 3, "nothing was loaded, so nothing is shown: {loaded:?}");
+        assert_eq!(
+            kinds.len(),
+            3,
+            "nothing was loaded, so nothing is shown: {loaded:?}"
+        );
         assert!([WAN, LAN].iter().all(|device| attached(&host, device).is_some()));
         assert_eq!(pins(), pins_before, "what is pinned outlives everybody");
         process.signal(signal).unwrap();
@@ -127,11 +135,16 @@ fn refuses(case: &str, pair: &Pair, before: &HostState, toml: &str, words: &[&st
     let mut command = program();
     command.arg("--config").arg(gateway.file());
     let topology = pair.lab.topology();
-    let mut process = topology.start(gateway.namespace(), "refused", &mut command).unwrap();
+    let mut process = topology
+        .start(gateway.namespace(), "refused", &mut command)
+        .unwrap();
     let status = process.wait(LIMIT).unwrap();
     let log = process.log();
     assert_eq!(status.code(), Some(1), "{case}: {log}");
-    let told: Vec<&str> = log.lines().filter(|line| line.starts_with("weir-dataplane: ")).collect();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("weir-dataplane: "))
+        .collect();
     println!("{case}: {told:?}");
     assert_eq!(told.len(), 1, "{case}: one message is expected\n{log}");
     for word in words {
@@ -181,26 +194,44 @@ fn a_port_that_cannot_be_had_is_an_error() {
     refuses("zero-copy on veth", &pair, &before, &zero_copy, &words);
     let second = good.replacen("mode = \"driver\"", "mode = \"generic\"", 1);
     let second = second.replace("mode = \"driver\"", "mode = \"zero-copy\"");
-    refuses("zero-copy on the second", &pair, &before, &second, &["port lan: ", "zero-copy"]);
+    refuses(
+        "zero-copy on the second",
+        &pair,
+        &before,
+        &second,
+        &["port lan: ", "zero-copy"],
+    );
     let loopback = good.replace("device = \"lan\"", "device = \"lo\"");
     refuses("loopback", &pair, &before, &loopback, &["port lo: "]);
 
     // A shard for which there is no queue works without, and says what would help.
-    let fewer = good.replace("shards = 2", "shards = 3").replace("mode = \"driver\"", "mode = \"auto\"");
+    let fewer = good
+        .replace("shards = 2", "shards = 3")
+        .replace("mode = \"driver\"", "mode = \"auto\"");
     pair.lab.gateway.write(&fewer).unwrap();
     pair.lab.restart_gateway().unwrap();
     let status = pair.lab.status().unwrap();
     let modes = |shard: usize| -> Vec<&str> {
-        status.shards[shard].ports.iter().map(|port| &*port.mode).collect()
+        status.shards[shard]
+            .ports
+            .iter()
+            .map(|port| &*port.mode)
+            .collect()
     };
     assert_eq!(modes(0), ["driver"; 2]);
     assert_eq!(modes(1), ["driver"; 2]);
     assert_eq!(modes(2), ["offload"; 2]);
     for device in [WAN, LAN] {
         let told = |warning: &String| {
-            ["no queue 2", &format!("ethtool -L {device}")].iter().all(|word| warning.contains(word))
+            ["no queue 2", &format!("ethtool -L {device}")]
+                .iter()
+                .all(|word| warning.contains(word))
         };
-        assert!(status.warnings.iter().any(told), "{device}: {:?}", status.warnings);
+        assert!(
+            status.warnings.iter().any(told),
+            "{device}: {:?}",
+            status.warnings
+        );
     }
     pair.await_answers(Side::Left, LIMIT);
 }
