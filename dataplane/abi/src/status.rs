@@ -128,8 +128,10 @@ pub struct PortStatus {
     pub tx_bytes: u64,
     /// Errors and drops of the port itself: name and count, those without any left out.
     pub errors: Vec<(String, u64)>,
-    /// Frames the port owns, and those now abroad.
+    /// Frames the port owns.
     pub frames: usize,
+    /// Those of them that are neither in its stock nor in the kernel's hands; none while nothing is under way.
+    pub abroad: usize,
 }
 
 /// How a peer is, at a glance.

@@ -212,6 +212,10 @@ impl<S: Site> Port for LanPort<S> {
         self.ways.frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.ways.abroad()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Host
     }

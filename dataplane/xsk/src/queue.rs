@@ -122,6 +122,11 @@ impl Queue {
         (self.exchange.filling, self.exchange.sending)
     }
 
+    /// Frames that are neither in the pool nor in the kernel's hands. Looks at every chunk of the memory.
+    pub fn abroad(&self) -> usize {
+        self.store.abroad()
+    }
+
     /// Appends frames that have arrived to `out`, at most `limit`, each beginning with its Ethernet header, and gives
     /// the kernel others to fill. Says how many.
     pub fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {

@@ -165,6 +165,10 @@ impl Seat {
     pub(crate) fn frames(&self) -> usize {
         self.store.frames()
     }
+
+    pub(crate) fn abroad(&self) -> usize {
+        self.store.abroad()
+    }
 }
 
 impl SeatHandle {

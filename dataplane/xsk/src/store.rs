@@ -49,6 +49,11 @@ impl Store {
         self.pool.size().frames()
     }
 
+    /// Frames that are neither in the pool nor in the kernel's hands. Looks at every chunk of the memory.
+    pub(crate) fn abroad(&self) -> usize {
+        self.pool.abroad() - self.held.iter().flatten().count()
+    }
+
     /// Takes home what the last socket had, whose hold on the memory has ended.
     pub(crate) fn take_home(&mut self) {
         for frame in self.held.iter_mut().filter_map(Option::take) {

@@ -178,6 +178,10 @@ impl<S: Site> Port for WanPort<S> {
         self.ways.frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.ways.abroad()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Wan
     }

@@ -201,13 +201,21 @@ impl Ways {
         self.queue.frames() + self.ordinary.frames()
     }
 
+    pub fn abroad(&self) -> usize {
+        self.queue.abroad() + self.ordinary.abroad()
+    }
+
     /// The mode of the queue; the ordinary port's while there is none.
     pub fn mode(&self) -> PortMode {
         self.queue.mode().unwrap_or_else(|| self.ordinary.mode())
     }
 
     pub fn counters(&self) -> PortCounters {
-        self.counted + self.ordinary.counters()
+        let queue = PortCounters {
+            rx_errors: self.queue.counters().invalid,
+            ..PortCounters::default()
+        };
+        self.counted + queue + self.ordinary.counters()
     }
 
     pub fn forgotten_source(&mut self) -> Option<std::net::SocketAddr> {

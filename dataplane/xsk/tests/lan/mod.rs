@@ -446,6 +446,10 @@ impl Port for Ordinary {
         self.pool.size().frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.pool.abroad()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Host
     }
