@@ -182,6 +182,21 @@ impl XdpLab {
         self.gateway.restart(&self.topology)
     }
 
+    /// Removes a device of the gateway's, [`WAN`] or [`LAN`], with its other end.
+    pub fn unplug(&self, device: &str) -> Result<()> {
+        let removed = self.gateway.namespace().ip(&format!("link delete {device}"));
+        removed.map(drop)
+    }
+
+    /// Makes a device anew that was removed.
+    pub fn plug(&self, device: &str) -> Result<()> {
+        let (gateway, queues) = (self.gateway.namespace(), self.setup.shards);
+        match device {
+            WAN => plug_wan(&self.topology, &self.far, gateway, queues),
+            _ => plug_lan(&self.topology, &self.server, gateway, queues),
+        }
+    }
+
     /// What the gateway tells of itself.
     pub fn status(&self) -> Result<Status> {
         ipc::status(self.gateway.interface())
@@ -224,23 +239,32 @@ fn connect(topology: &Topology, queues: u16) -> Result<[Namespace; 3]> {
     let far = topology.namespace("far")?;
     let gateway = topology.namespace("gateway")?;
     let server = topology.namespace("server")?;
+    plug_wan(topology, &far, &gateway, queues)?;
+    plug_lan(topology, &server, &gateway, queues)?;
+    Ok([far, gateway, server])
+}
+
+fn plug_wan(topology: &Topology, far: &Namespace, gateway: &Namespace, queues: u16) -> Result<()> {
     topology.wide_veth(
-        &End::new(&far, WAN, &["192.0.2.2/24", "2001:db8:1::2/64"]),
-        &End::new(&gateway, WAN, &["192.0.2.1/24", "2001:db8:1::1/64"]),
+        &End::new(far, WAN, &["192.0.2.2/24", "2001:db8:1::2/64"]),
+        &End::new(gateway, WAN, &["192.0.2.1/24", "2001:db8:1::1/64"]),
         queues,
     )?;
+    finish_checksums(far, WAN)?;
+    spread(gateway, WAN)
+}
+
+fn plug_lan(topology: &Topology, server: &Namespace, gateway: &Namespace, queues: u16) -> Result<()> {
     topology.wide_veth(
-        &End::new(&server, LAN, &["198.51.100.2/24", "2001:db8:2::2/64"]),
-        &End::new(&gateway, LAN, &["198.51.100.1/24", "2001:db8:2::1/64"]),
+        &End::new(server, LAN, &["198.51.100.2/24", "2001:db8:2::2/64"]),
+        &End::new(gateway, LAN, &["198.51.100.1/24", "2001:db8:2::1/64"]),
         queues,
     )?;
-    finish_checksums(&far, WAN)?;
-    finish_checksums(&server, LAN)?;
-    spread(&gateway, WAN)?;
-    spread(&gateway, LAN)?;
+    finish_checksums(server, LAN)?;
+    spread(gateway, LAN)?;
     server.ip("route add default via 198.51.100.1")?;
     server.ip("route add default via 2001:db8:2::1")?;
-    Ok([far, gateway, server])
+    Ok(())
 }
 
 /// Has a host finish the checksums of what it sends by a device, and thereby cut it into frames that the device may carry.
