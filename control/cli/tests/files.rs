@@ -238,10 +238,12 @@ fn a_missing_configuration_is_said_with_its_remedy() {
     }
     let output = place.weir(&["doctor", "--config", "none.toml"]);
     assert!(
-        out(&output).contains("weir import FILE.conf --out none.toml"),
+        out(&output).contains("bad  configuration: none.toml does not exist")
+            && out(&output).contains("weir import FILE.conf --out none.toml"),
         "{}",
         out(&output)
     );
+    assert_eq!(output.status.code(), Some(1), "a file that was named is expected");
 }
 
 #[test]
