@@ -297,6 +297,15 @@ fn a_conf_is_imported() {
         ],
     );
     assert!(!place.path("bad.toml").exists());
+
+    for nothing in ["", "# nothing yet\n", "[Interface]\n"] {
+        fs::write(place.path("empty.conf"), nothing).unwrap();
+        refused(
+            &place.weir(&["import", "empty.conf", "--out", "empty.toml"]),
+            &["empty.conf: says nothing; expected "],
+        );
+        assert!(!place.path("empty.toml").exists());
+    }
 }
 
 #[test]
