@@ -66,7 +66,10 @@ fn what_changes_without_a_pause_is_kept_all_the_same() {
         let begun = Instant::now();
         let mut mark = 1;
         while state::load(file).state.peers.is_empty() {
-            assert!(begun.elapsed() < LIMIT, "nothing is kept after {LIMIT:?} of changes");
+            assert!(
+                begun.elapsed() < LIMIT,
+                "nothing is kept after {LIMIT:?} of changes"
+            );
             plane.apply(&set(vec![Change::Fwmark(mark)])).expect("root marks");
             mark = 3 - mark;
             thread::sleep(Duration::from_millis(100));
