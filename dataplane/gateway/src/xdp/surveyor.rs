@@ -314,7 +314,14 @@ impl Survey {
             PortRole::Wan => self.known.mark,
             PortRole::Lan => 0,
         };
-        let path = self.netlink.path(address, mark).ok()?;
+        let path = match address {
+            // Ports ask for those of their own link only.
+            IpAddr::V6(near) if near.is_unicast_link_local() => {
+                self.netlink.path_by(address, mark, interface)
+            }
+            _ => self.netlink.path(address, mark),
+        };
+        let path = path.ok()?;
         if path.link != interface || path.is_broadcast {
             return None;
         }
