@@ -107,9 +107,9 @@ pub struct StatusArgs {
 
 #[derive(ClapArgs)]
 pub struct DoctorArgs {
-    /// The configuration to judge the machine against.
-    #[arg(long, value_name = "FILE", default_value = CONFIG)]
-    pub config: PathBuf,
+    /// The configuration to judge the machine against; without this /etc/weir/weir.toml, where it is there.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Judge this network device too, as a port for AF_XDP; may be given again.
     #[arg(long = "device", value_name = "DEVICE")]
     pub devices: Vec<String>,

@@ -22,7 +22,7 @@ pub enum EditError {
     #[error("a peer \"{0}\" is there already; expected another name and key, or `weir peer remove` first")]
     Exists(String),
     /// No peer has this name or key.
-    #[error("no peer \"{0}\"; expected a name or public key of `weir peer list`")]
+    #[error("no peer {0:?}; expected a name or public key of `weir peer list`")]
     NoSuchPeer(String),
 }
 

@@ -3,7 +3,7 @@
 
 use crate::dataplane::DataPlane;
 use crate::netlink::{DeviceRoutes, Error, Link, Netlink, Routed};
-use crate::nft::{Forwarding, Rules, Table, forward_drops};
+use crate::nft::{Forwarding, ForwardingError, Rules, Table, forward_drops};
 use crate::xdp::bypass;
 use core::net::IpAddr;
 use std::collections::BTreeSet;
@@ -200,13 +200,14 @@ impl Set {
             return Ok(());
         }
         let networks = self.wanted.networks();
-        if self.forwarding.is_none() {
-            let (v4, v6) = (
-                networks.iter().any(|n| n.address().is_ipv4()),
-                networks.iter().any(|n| n.address().is_ipv6()),
-            );
-            let on = Forwarding::switch_on(interface, v4, v6).map_err(|error| error.to_string())?;
-            self.forwarding = Some(on);
+        let (v4, v6) = (
+            networks.iter().any(|n| n.address().is_ipv4()),
+            networks.iter().any(|n| n.address().is_ipv6()),
+        );
+        let words = |error: ForwardingError| error.to_string();
+        match &mut self.forwarding {
+            Some(on) => on.renew(v4, v6).map_err(words)?,
+            none => *none = Some(Forwarding::switch_on(interface, v4, v6).map_err(words)?),
         }
         let masquerade = if self.wanted.nat { networks } else { Vec::new() };
         let rules = Rules {

@@ -6,7 +6,7 @@ mod device;
 mod machine;
 mod network;
 
-use crate::args::DoctorArgs;
+use crate::args::{CONFIG, DoctorArgs};
 use crate::error::Outcome;
 use crate::files::{self, Loaded};
 use crate::keys::print;
@@ -68,10 +68,14 @@ impl Finding {
 
 /// Prints the report; exits with 1 where something is bad.
 pub fn run(options: &DoctorArgs, directory: &Path) -> Outcome {
-    let loaded = files::load_if_there(&options.config);
+    let config = options.config.as_deref().unwrap_or(Path::new(CONFIG));
+    let loaded = files::load_if_there(config);
     let usable: Option<&Loaded> = loaded.as_ref().and_then(|l| l.as_ref().ok());
     let mut findings = machine::findings(usable);
-    findings.extend(configuration::findings(&options.config, loaded.as_ref()));
+    findings.extend(match &loaded {
+        Some(loaded) => configuration::findings(config, loaded),
+        None => vec![configuration::missing(config, options.config.is_some())],
+    });
     findings.extend(network::findings(usable, directory));
     findings.extend(device::findings(&options.devices, usable, directory));
     if options.json {

@@ -5,12 +5,12 @@
 //! uses is forgotten.
 
 use super::card::Card;
-use super::facts::{Facts, Way};
+use super::facts::Facts;
 use crate::netlink::{Error, Event, Monitor, Netlink};
 use core::net::IpAddr;
 use core::ops::ControlFlow;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -353,7 +353,7 @@ impl Survey {
             .collect();
         self.publish(card, |facts| {
             for (address, hop) in found {
-                facts.ways.insert(address, Way::new(hop));
+                facts.learn(address, hop);
             }
         });
     }
@@ -370,7 +370,14 @@ impl Survey {
             PortRole::Wan => self.known.mark,
             PortRole::Lan => 0,
         };
-        let path = self.netlink.path(address, mark).ok()?;
+        let path = match address {
+            // Ports ask for those of their own link only.
+            IpAddr::V6(near) if near.is_unicast_link_local() => {
+                self.netlink.path_by(address, mark, interface)
+            }
+            _ => self.netlink.path(address, mark),
+        };
+        let path = path.ok()?;
         if path.link != interface || path.is_broadcast {
             return None;
         }
@@ -399,7 +406,7 @@ impl Survey {
             let facts = self.cards[card].card.facts().load_full();
             let (used, unused): (Vec<_>, Vec<_>) = facts.ways.iter().partition(|(_, way)| way.take_used());
             let used: Vec<IpAddr> = used.into_iter().map(|(address, _)| *address).collect();
-            let unused: Vec<IpAddr> = unused.into_iter().map(|(address, _)| *address).collect();
+            let unused: HashSet<IpAddr> = unused.into_iter().map(|(address, _)| *address).collect();
             if !unused.is_empty() {
                 for address in &unused {
                     self.cards[card].vias.remove(address);
@@ -427,7 +434,7 @@ impl Survey {
         if !changed.is_empty() {
             self.publish(card, |facts| {
                 for (address, hop) in changed {
-                    facts.ways.insert(address, Way::new(hop));
+                    facts.learn(address, hop);
                 }
             });
         }
