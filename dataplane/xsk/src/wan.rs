@@ -83,7 +83,7 @@ impl<S: Site> WanPort<S> {
             return false;
         }
         let Some(path) = frame.meta.path else { return false };
-        if lies_elsewhere(path.remote, self.interface) {
+        if lies_elsewhere(path.remote, self.site.interface()) {
             return false;
         }
         let Some(hop) = self.site.hop(path.remote.ip()) else {

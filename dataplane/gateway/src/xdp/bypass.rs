@@ -39,7 +39,7 @@ pub fn notes(config: &Config) -> Vec<String> {
 
 fn bypassed(config: &Config) -> Vec<String> {
     let own = format!("inet weir_{} ", config.interface.name);
-    let mut bypassed: Vec<String> = match forwarding_chains() {
+    match forwarding_chains() {
         Ok(chains) => chains
             .into_iter()
             .filter(|chain| !chain.starts_with(&own))
@@ -50,9 +50,5 @@ fn bypassed(config: &Config) -> Vec<String> {
             tracing::debug!("{error}");
             Vec::new()
         }
-    };
-    if config.gateway.nat {
-        bypassed.push("the translation that gateway.nat asks for".to_owned());
     }
-    bypassed
 }
