@@ -90,6 +90,16 @@ impl OpenError {
             OpenError::InUse { .. } => false,
         }
     }
+
+    /// Whether the device is not up.
+    pub fn is_down(&self) -> bool {
+        match self {
+            OpenError::NoZeroCopy { source, .. } | OpenError::System { source, .. } => {
+                source.raw_os_error() == Some(libc::ENETDOWN)
+            }
+            OpenError::InUse { .. } => false,
+        }
+    }
 }
 
 /// What the kernel counted of a socket (`XDP_STATISTICS`), in frames.
@@ -115,6 +125,7 @@ pub(crate) struct Socket {
     pub(crate) receive: Consumer<libc::xdp_desc>,
     pub(crate) transmit: Producer<libc::xdp_desc>,
     copying: Copying,
+    ring: u32,
 }
 
 impl Socket {
@@ -202,12 +213,18 @@ impl Socket {
             receive,
             transmit,
             copying,
+            ring: options.ring,
         })
     }
 
     /// How the kernel says that it moves frames.
     pub(crate) fn copying(&self) -> Copying {
         self.copying
+    }
+
+    /// Entries of each ring.
+    pub(crate) fn ring(&self) -> u32 {
+        self.ring
     }
 
     pub(crate) fn statistics(&self) -> io::Result<Kernel> {

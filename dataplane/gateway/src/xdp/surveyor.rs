@@ -92,7 +92,7 @@ impl Surveyor {
             orders: received,
             known: begin,
         };
-        survey.all()?;
+        survey.all(&[])?;
         let thread = std::thread::Builder::new()
             .name("weir-surveyor".into())
             .spawn(move || survey.run(&monitor))
@@ -203,27 +203,30 @@ impl Survey {
     /// Takes an event and those right behind it.
     fn events(&mut self, first: Event, monitor: &Monitor) -> ControlFlow<()> {
         let mut neighbours = Vec::new();
-        let mut all = false;
+        let (mut all, mut gone) = (false, Vec::new());
         let mut take = |event| match event {
             Event::Neighbour(link, address) => neighbours.push((link, address)),
-            Event::Link(_) | Event::LinkGone(_) | Event::Addresses | Event::Routes | Event::Lost => {
-                all = true
+            Event::LinkGone(link) => {
+                gone.push(link);
+                all = true;
             }
+            Event::Link(_) | Event::Addresses | Event::Routes | Event::Lost => all = true,
         };
         take(first);
         std::thread::sleep(GATHER);
         monitor.events().try_iter().for_each(take);
         if all {
-            if let Err(error) = self.all() {
+            if let Err(error) = self.all(&gone) {
                 tracing::error!("AF_XDP ports: {error}");
             }
             return ControlFlow::Continue(());
         }
         for card in 0..self.cards.len() {
+            let interface = self.cards[card].card.facts().load().interface;
             let concerned: Vec<IpAddr> = self.cards[card]
                 .vias
                 .iter()
-                .filter(|(_, via)| neighbours.contains(&(self.cards[card].card.interface(), **via)))
+                .filter(|(_, via)| neighbours.contains(&(interface, **via)))
                 .map(|(address, _)| *address)
                 .collect();
             self.find(card, &concerned, Prompt::No);
@@ -231,8 +234,8 @@ impl Survey {
         ControlFlow::Continue(())
     }
 
-    /// Surveys the host anew.
-    fn all(&mut self) -> Result<(), String> {
+    /// Surveys the host anew. The links of these numbers have been away.
+    fn all(&mut self, gone: &[u32]) -> Result<(), String> {
         let own = self.netlink.own_addresses().map_err(|error| error.to_string())?;
         let routes = if self.cards.iter().any(|card| card.card.role() == PortRole::Lan) {
             let routes = self.netlink.routes_by(self.known.tunnel);
@@ -241,11 +244,24 @@ impl Survey {
             None
         };
         for card in 0..self.cards.len() {
-            let link = self.netlink.link_of_index(self.cards[card].card.interface());
-            let mac = link.ok().and_then(|link| link.mac);
+            let before = self.cards[card].card.facts().load().interface;
+            let link = self.cards[card]
+                .card
+                .follow(&mut self.netlink, gone.contains(&before))
+                .map_err(|error| error.to_string())?;
+            if link.as_ref().is_none_or(|link| link.index != before) {
+                self.cards[card].vias.clear();
+            }
             self.publish(card, |facts| {
                 facts.own = own.iter().copied().collect();
-                facts.mac = mac.unwrap_or(facts.mac);
+                match link {
+                    Some(link) if link.index == before => facts.mac = link.mac.unwrap_or(facts.mac),
+                    Some(link) => {
+                        (facts.interface, facts.mac) = (link.index, link.mac.unwrap_or(facts.mac));
+                        facts.ways.clear();
+                    }
+                    None => facts.ways.clear(),
+                }
             });
             if let (PortRole::Lan, Some(routes)) = (self.cards[card].card.role(), &routes) {
                 self.cards[card]
@@ -304,9 +320,9 @@ impl Survey {
 
     /// The next hop to an address by a card; `None` where it is not known or another device's.
     fn way(&mut self, card: usize, address: IpAddr, prompt: Prompt) -> Option<Hop> {
-        let interface = self.cards[card].card.interface();
         self.cards[card].vias.remove(&address);
         let own = self.cards[card].card.facts().load_full();
+        let interface = own.interface;
         if own.own.contains(&address) {
             return None;
         }
@@ -343,6 +359,10 @@ impl Survey {
     /// Forgets what nobody used since the last round, and has the kernel make sure of the neighbours of the rest.
     fn round(&mut self) {
         for card in 0..self.cards.len() {
+            // A device that gets more queues tells nobody.
+            if let Err(error) = self.cards[card].card.follow(&mut self.netlink, false) {
+                tracing::error!("AF_XDP ports: {error}");
+            }
             let facts = self.cards[card].card.facts().load_full();
             let (used, unused): (Vec<_>, Vec<_>) = facts.ways.iter().partition(|(_, way)| way.take_used());
             let used: Vec<IpAddr> = used.into_iter().map(|(address, _)| *address).collect();
