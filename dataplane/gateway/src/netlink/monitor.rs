@@ -31,7 +31,7 @@ pub enum Event {
     LinkGone(u32),
     /// Some address came or went.
     Addresses,
-    /// Some route that is not of Weir's making came or went.
+    /// Some route that is not of Weir's making came or went, or some rule of routing.
     Routes,
     /// A neighbour on the link of that number is found, changed or lost. Only a [`Monitor::start`] tells.
     Neighbour(u32, IpAddr),
@@ -101,14 +101,18 @@ impl Drop for Monitor {
     }
 }
 
-/// A socket that hears of links, addresses and routes, and of what else is asked for.
+/// A socket that hears of links, addresses, routes and rules, and of what else is asked for.
 fn subscribed(more: libc::c_int) -> io::Result<Socket> {
+    /// RTNLGRP_IPV6_RULE as a bit, for which linux/rtnetlink.h has no name.
+    const RTMGRP_IPV6_RULE: libc::c_int = 1 << (libc::RTNLGRP_IPV6_RULE - 1);
     let groups = more
         | libc::RTMGRP_LINK
         | libc::RTMGRP_IPV4_IFADDR
         | libc::RTMGRP_IPV6_IFADDR
         | libc::RTMGRP_IPV4_ROUTE
-        | libc::RTMGRP_IPV6_ROUTE;
+        | libc::RTMGRP_IPV6_ROUTE
+        | libc::RTMGRP_IPV4_RULE
+        | RTMGRP_IPV6_RULE;
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind(&SocketAddr::new(0, groups.cast_unsigned()))?;
     Ok(socket)
@@ -187,6 +191,7 @@ fn event(change: RouteNetlinkMessage) -> Option<Event> {
         RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => {
             (!is_own(&route)).then_some(Event::Routes)
         }
+        RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => Some(Event::Routes),
         RouteNetlinkMessage::NewNeighbour(neighbour) | RouteNetlinkMessage::DelNeighbour(neighbour) => {
             super::neighbour::address(&neighbour)
                 .map(|address| Event::Neighbour(neighbour.header.ifindex, address))
