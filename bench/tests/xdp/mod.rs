@@ -54,6 +54,12 @@ impl Pair {
         pair
     }
 
+    /// Kills the client as `kill -9` does, and starts and configures it anew.
+    pub fn restart_client(&mut self) {
+        self.client.restart(self.lab.topology()).unwrap();
+        self.lab.configure(&self.client).unwrap();
+    }
+
     /// Catches a port that fell back to sockets, or to another mode than the one asked for.
     pub fn assert_modes(&self) {
         let status = self.lab.status().unwrap();
@@ -96,14 +102,15 @@ impl Pair {
         }
     }
 
-    /// Begins a transfer of bytes from a side, at a pace.
+    /// Begins a transfer of bytes from a side, at a pace, to end a minute after its time at most.
     pub fn transfer(&self, from: Side, family: Family, bytes: u64, bytes_per_s: Option<u64>) -> Running {
+        let least_s = bytes_per_s.map_or(0, |bytes_per_s| bytes / bytes_per_s);
         let transfer = Transfer {
             destination: (address(from.other(), family), 0).into(),
             bytes,
             bytes_per_s,
             seed: bytes + u64::from(from == Side::Left),
-            limit: Duration::from_secs(60),
+            limit: Duration::from_secs(least_s + 60),
         };
         let running = transfer.start(self.namespace(from), self.namespace(from.other()));
         running.unwrap_or_else(|error| panic!("{error}: {:#?}", self.lab.status()))
