@@ -22,7 +22,7 @@ use crate::configured::Configured;
 use crate::device_config::{DeviceConfig, PeerConfig};
 use crate::gateway_topology::{PORT, TUNNEL_MTU, client_key, gateway_key};
 use crate::kernel_bytes::KernelBytes;
-use crate::tunnel::Family;
+use crate::tunnel::{Family, Side};
 use crate::{End, Implementation, Namespace, Peer, Result, Topology, ipc, nat, programs};
 
 /// The name of the device towards the client, at both ends.
@@ -38,6 +38,23 @@ pub enum Calls {
     Client(Family),
     /// The gateway calls the client.
     Gateway(Family),
+}
+
+impl Calls {
+    /// Who speaks first behind the tunnel: the client on the left, or the server on the right.
+    pub fn from(self) -> Side {
+        match self {
+            Self::Client(_) => Side::Left,
+            Self::Gateway(_) => Side::Right,
+        }
+    }
+
+    /// The IP version outside.
+    pub fn outer(self) -> Family {
+        match self {
+            Self::Client(outer) | Self::Gateway(outer) => outer,
+        }
+    }
 }
 
 /// What a laboratory is made with.

@@ -11,12 +11,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use callers::Caller;
 use weir_abi::status::Status;
-use weir_bench::device_config::preshared_key;
 use weir_bench::gateway_topology::{PORT, gateway_address, gateway_key, server_address, translated_address};
 use weir_bench::tunnel::{Family, Side};
 use weir_bench::xdp_lab::{Calls, Setup, gateway_outside};
 use weir_bench::{Implementation, Ping, traceroute, wait};
-use xdp::{LIMIT, Pair, address};
+use xdp::{LIMIT, Pair, address, speak_over_af_xdp};
 
 /// Bytes of each transfer.
 const BYTES: u64 = 2 << 20;
@@ -31,9 +30,7 @@ const LARGE_BYTES: u64 = if cfg!(debug_assertions) {
 /// Callers that there may be: the kernel's hash spreads them, and its key differs from boot to boot.
 const CALLERS_MOST: u16 = 64;
 
-/// Puts up a tunnel for each combination of caller, IP version outside, preshared key and mode, and has client and server
-/// ping and transfer in both directions and both IP versions inside. Catches a combination in which no tunnel comes up, in
-/// which packets are damaged on their way, or in which segments as long as the server's link are never heard of again.
+/// For each combination of caller, IP version outside and preshared key in driver mode, and for some in generic mode.
 fn speaks_with(peer: Implementation) {
     let calls = Family::BOTH
         .map(|outer| [Calls::Client(outer), Calls::Gateway(outer)])
@@ -46,31 +43,7 @@ fn speaks_with(peer: Implementation) {
         (Calls::Gateway(Family::V4), true, "generic"),
     ];
     for (calls, psk, mode) in all.chain(some) {
-        println!("{peer}, {calls:?}, preshared key: {psk}, {mode}");
-        let setup = Setup {
-            mode,
-            calls,
-            preshared_key: psk.then(|| preshared_key(7)),
-            ..Setup::default()
-        };
-        let pair = Pair::new(peer, setup);
-        let first = match calls {
-            Calls::Client(_) => Side::Left,
-            Calls::Gateway(_) => Side::Right,
-        };
-        pair.await_answers(first, LIMIT);
-        pair.await_answers(first.other(), LIMIT);
-        let outer = match calls {
-            Calls::Client(outer) | Calls::Gateway(outer) => outer,
-        };
-        // Its padding makes the longest packets too long for an Ethernet over IPv6: their fragments are the kernel's.
-        if peer == Implementation::Gotatun && outer == Family::V6 {
-            pair.transfer_each(BYTES);
-        } else {
-            pair.transfer_all(BYTES);
-        }
-        let endpoint = pair.seen().endpoint.unwrap();
-        assert_eq!(endpoint.is_ipv4(), outer == Family::V4, "{endpoint}");
+        speak_over_af_xdp(peer, calls, psk, mode, BYTES);
     }
 }
 

@@ -56,9 +56,9 @@ fn the_client_restarts(client: Implementation, calls: Calls) {
             ..Setup::driver()
         },
     );
-    let (first, limit) = match calls {
-        Calls::Client(_) => (Side::Left, HANDSHAKE_LIMIT),
-        Calls::Gateway(_) => (Side::Right, NOTICE_LIMIT),
+    let (first, limit) = match calls.from() {
+        Side::Left => (Side::Left, HANDSHAKE_LIMIT),
+        Side::Right => (Side::Right, NOTICE_LIMIT),
     };
     pair.await_answers(first, LIMIT);
     pair.restart_client();

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use weir_abi::status::PeerStatus;
+use weir_bench::device_config::preshared_key;
 use weir_bench::gateway_topology::{client_address, client_key, server_address};
 use weir_bench::kernel_bytes::KernelBytes;
 use weir_bench::transfer::{Running, Transfer, TransferReport};
 use weir_bench::tunnel::{Family, Side};
-use weir_bench::xdp_lab::{Setup, XdpLab};
+use weir_bench::xdp_lab::{Calls, Setup, XdpLab};
 use weir_bench::{Implementation, Namespace, Peer, Ping, Topology, wait};
 
 /// How long a tunnel may take to come up, and a program to do what it is told.
@@ -22,6 +23,9 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// Three times the 2 s that traffic may stand still when the network around it changes.
 pub const SILENCE: Duration = Duration::from_secs(6);
+
+/// Bytes per second of a transfer at a pace.
+pub const PACE: u64 = 1_000_000;
 
 /// Of the bytes that a transfer carries, the part that the gateway's kernel may have seen: one in so many. Were one of the
 /// ports a socket, it would have seen them all.
@@ -171,7 +175,6 @@ impl Pair {
     /// Transfers for so many seconds both ways, 1 MB each a second, IPv4 from the client and IPv6 to it; does something
     /// once a quarter has arrived; panics if they then stand still.
     pub fn amid_transfers(&self, case: &str, seconds: u64, meanwhile: impl FnOnce()) -> [TransferReport; 2] {
-        const PACE: u64 = 1_000_000;
         let running = [(Side::Left, Family::V4), (Side::Right, Family::V6)]
             .map(|(from, family)| self.transfer(from, family, seconds * PACE, Some(PACE)));
         for transfer in &running {
@@ -209,6 +212,31 @@ impl Pair {
             panic!("frames are lost: {:#?}", self.lab.status());
         }
     }
+}
+
+/// Puts up a tunnel, and has client and server ping and transfer in both directions and both IP versions inside. Catches a
+/// combination in which no tunnel comes up, in which packets are damaged on their way, or in which segments as long as the
+/// server's link are never heard of again.
+pub fn speak_over_af_xdp(peer: Implementation, calls: Calls, psk: bool, mode: &'static str, bytes: u64) {
+    println!("{peer}, {calls:?}, preshared key: {psk}, {mode}");
+    let setup = Setup {
+        mode,
+        calls,
+        preshared_key: psk.then(|| preshared_key(7)),
+        ..Setup::default()
+    };
+    let pair = Pair::new(peer, setup);
+    pair.await_answers(calls.from(), LIMIT);
+    pair.await_answers(calls.from().other(), LIMIT);
+    let outer = calls.outer();
+    // Its padding makes the longest packets too long for an Ethernet over IPv6: their fragments are the kernel's.
+    if peer == Implementation::Gotatun && outer == Family::V6 {
+        pair.transfer_each(bytes);
+    } else {
+        pair.transfer_all(bytes);
+    }
+    let endpoint = pair.seen().endpoint.unwrap();
+    assert_eq!(endpoint.is_ipv4(), outer == Family::V4, "{endpoint}");
 }
 
 /// A side's address behind the tunnel: the client's on the left, the server's on the right.
