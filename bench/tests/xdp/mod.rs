@@ -178,7 +178,8 @@ impl Pair {
         let running = [(Side::Left, Family::V4), (Side::Right, Family::V6)]
             .map(|(from, family)| self.transfer(from, family, seconds * PACE, Some(PACE)));
         for transfer in &running {
-            transfer.await_bytes(seconds * PACE / 4, LIMIT).unwrap();
+            let limit = LIMIT + Duration::from_secs(seconds / 4);
+            transfer.await_bytes(seconds * PACE / 4, limit).unwrap();
         }
         meanwhile();
         running.map(|transfer| {
