@@ -8,9 +8,11 @@
 //! ```
 //!
 //! Each device has a queue for each shard. The gateway forwards and does not translate; the server's way to everywhere is
-//! the gateway. The server finishes its checksums itself, as every host does before its frames are on a wire: what a veth
-//! pair carries unfinished is finished by nobody where the kernel's stack is left out.
+//! the gateway. Client and server cut their segments and finish their checksums themselves, as every host does before its
+//! frames are on a wire: what a veth pair carries whole and unfinished is finished by nobody where the kernel's stack is
+//! left out.
 
+use std::collections::HashMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -74,6 +76,26 @@ impl Setup {
             mode: "driver",
             ..Self::default()
         }
+    }
+}
+
+/// Bytes of IP packets that a kernel received and sent.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelBytes {
+    /// Received by IPv4.
+    pub received_v4: u64,
+    /// Sent by IPv4.
+    pub sent_v4: u64,
+    /// Received by IPv6.
+    pub received_v6: u64,
+    /// Sent by IPv6.
+    pub sent_v6: u64,
+}
+
+impl KernelBytes {
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.received_v4 + self.sent_v4 + self.received_v6 + self.sent_v6
     }
 }
 
@@ -173,7 +195,7 @@ impl XdpLab {
     }
 
     /// Bytes of IP packets that the gateway's kernel received and sent since its namespace was made: AF_XDP passes it by.
-    pub fn kernel_bytes(&self) -> Result<u64> {
+    pub fn kernel_bytes(&self) -> Result<KernelBytes> {
         self.gateway
             .namespace()
             .enter(octets)
@@ -212,16 +234,26 @@ fn connect(topology: &Topology, queues: u16) -> Result<[Namespace; 3]> {
         &End::new(&gateway, LAN, &["198.51.100.1/24", "2001:db8:2::1/64"]),
         queues,
     )?;
+    finish_checksums(&far, WAN)?;
     finish_checksums(&server, LAN)?;
+    spread(&gateway, WAN)?;
+    spread(&gateway, LAN)?;
     server.ip("route add default via 198.51.100.1")?;
     server.ip("route add default via 2001:db8:2::1")?;
     Ok([far, gateway, server])
 }
 
-/// Has a host finish the checksums of what it sends by a device.
+/// Has a host finish the checksums of what it sends by a device, and thereby cut it into frames that the device may carry.
 pub fn finish_checksums(host: &Namespace, device: &str) -> Result<()> {
     let mut ethtool = programs::tool("ethtool")?;
     host.run(ethtool.args(["-K", device, "tx", "off"])).map(drop)
+}
+
+/// Has a veth device take in what arrives on the queue that the sender chose, as it does for a program in driver mode: a
+/// generic program sees everything on the first queue otherwise.
+fn spread(host: &Namespace, device: &str) -> Result<()> {
+    let mut ethtool = programs::tool("ethtool")?;
+    host.run(ethtool.args(["-K", device, "gro", "on"])).map(drop)
 }
 
 fn toml(topology: &Topology, interface: &str, setup: &Setup) -> String {
@@ -254,8 +286,8 @@ fn toml(topology: &Topology, interface: &str, setup: &Setup) -> String {
     )
 }
 
-/// What the kernel counted in the thread's network namespace, received and sent, IPv4 and IPv6.
-fn octets() -> std::io::Result<u64> {
+/// What the kernel counted in the thread's network namespace.
+fn octets() -> std::io::Result<KernelBytes> {
     // Two lines for each protocol: names and values.
     let v4 = fs::read_to_string("/proc/thread-self/net/netstat")?;
     let mut lines = v4.lines().filter_map(|line| line.strip_prefix("IpExt: "));
@@ -263,7 +295,12 @@ fn octets() -> std::io::Result<u64> {
     let v4 = names.split(' ').zip(values.split(' '));
     let v6 = fs::read_to_string("/proc/thread-self/net/snmp6")?;
     let v6 = v6.lines().filter_map(|line| line.split_once(char::is_whitespace));
-    let counted = ["InOctets", "OutOctets", "Ip6InOctets", "Ip6OutOctets"];
-    let octets = v4.chain(v6).filter(|(name, _)| counted.contains(name));
-    Ok(octets.filter_map(|(_, value)| value.trim().parse::<u64>().ok()).sum())
+    let counted: HashMap<&str, &str> = v4.chain(v6).collect();
+    let octets = |name| counted.get(name).and_then(|value| value.trim().parse().ok());
+    Ok(KernelBytes {
+        received_v4: octets("InOctets").unwrap_or(0),
+        sent_v4: octets("OutOctets").unwrap_or(0),
+        received_v6: octets("Ip6InOctets").unwrap_or(0),
+        sent_v6: octets("Ip6OutOctets").unwrap_or(0),
+    })
 }

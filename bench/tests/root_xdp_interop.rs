@@ -28,8 +28,12 @@ const CALLERS_MOST: u16 = 64;
 /// ping and transfer in both directions and both IP versions inside. Catches a combination in which no tunnel comes up, in
 /// which packets are damaged on their way, or in which segments as long as the server's link are never heard of again.
 fn speaks_with(peer: Implementation) {
-    let calls = Family::BOTH.map(|outer| [Calls::Client(outer), Calls::Gateway(outer)]).concat();
-    let all = calls.iter().flat_map(|calls| [(*calls, false, "driver"), (*calls, true, "driver")]);
+    let calls = Family::BOTH
+        .map(|outer| [Calls::Client(outer), Calls::Gateway(outer)])
+        .concat();
+    let all = calls
+        .iter()
+        .flat_map(|calls| [(*calls, false, "driver"), (*calls, true, "driver")]);
     let some = [
         (Calls::Client(Family::V6), false, "generic"),
         (Calls::Gateway(Family::V4), true, "generic"),
@@ -156,7 +160,11 @@ fn callers_are_at_home_on_every_shard() {
         let mut more = String::new();
         for number in 0..CALLERS_MOST {
             let (key, address) = (callers::key(number), callers::address(number));
-            write!(more, "\n[[peer]]\npublic_key = \"{key}\"\nallowed_ips = [\"{address}/32\"]\n").unwrap();
+            write!(
+                more,
+                "\n[[peer]]\npublic_key = \"{key}\"\nallowed_ips = [\"{address}/32\"]\n"
+            )
+            .unwrap();
         }
         let setup = Setup {
             mode,
@@ -168,10 +176,15 @@ fn callers_are_at_home_on_every_shard() {
         let mut callers: Vec<Caller> = Vec::new();
         let shards = |status: &Status| {
             let all = status.shards.iter();
-            all.filter(|shard| shard.active_peers > 0 && shard.opened > 0 && shard.sealed > 0).count()
+            all.filter(|shard| shard.active_peers > 0 && shard.opened > 0 && shard.sealed > 0)
+                .count()
         };
         while callers.len() < 16 || shards(&pair.lab.status().unwrap()) < 2 {
-            assert!(callers.len() < usize::from(CALLERS_MOST), "{:#?}", pair.lab.status());
+            assert!(
+                callers.len() < usize::from(CALLERS_MOST),
+                "{:#?}",
+                pair.lab.status()
+            );
             let number = callers.len() as u16;
             let mut caller = Caller::new(&pair.lab.far, number, gateway_key().public(), gateway).unwrap();
             caller.call();
@@ -190,7 +203,10 @@ fn callers_are_at_home_on_every_shard() {
         println!("{mode}: {} callers, {crossed} frames handed over", callers.len());
         assert!(crossed > 0, "{after:#?}");
         for shard in &after.shards {
-            let carried = shard.ports.iter().all(|port| port.rx_frames > 0 && port.tx_packets > 0);
+            let carried = shard
+                .ports
+                .iter()
+                .all(|port| port.rx_frames > 0 && port.tx_packets > 0);
             assert!(carried, "{mode}: {shard:#?}");
         }
         pair.assert_modes();

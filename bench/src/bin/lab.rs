@@ -47,7 +47,9 @@ fn run() -> Outcome<()> {
     let client = implementation("CLIENT", Implementation::WireguardGo)?;
     let xdp = env::var("XDP").is_ok_and(|asked| !matches!(&*asked, "" | "0"));
     if xdp && gateway != Implementation::Weir {
-        return Err(format!("XDP=1, GATEWAY={gateway}: expected weir, which alone has ports of AF_XDP").into());
+        return Err(
+            format!("XDP=1, GATEWAY={gateway}: expected weir, which alone has ports of AF_XDP").into(),
+        );
     }
     let topology = remove_when_interrupted()?;
     println!("client {client}, gateway {gateway}, in network namespaces of this machine\n");

@@ -13,7 +13,7 @@ use weir_abi::status::PeerStatus;
 use weir_bench::gateway_topology::{client_address, client_key, server_address};
 use weir_bench::transfer::{Running, Transfer, TransferReport};
 use weir_bench::tunnel::{Family, Side};
-use weir_bench::xdp_lab::{Setup, XdpLab};
+use weir_bench::xdp_lab::{KernelBytes, Setup, XdpLab};
 use weir_bench::{Implementation, Namespace, Peer, Ping, Topology, wait};
 
 /// How long a tunnel may take to come up, and a program to do what it is told.
@@ -57,7 +57,11 @@ impl Pair {
     pub fn assert_modes(&self) {
         let status = self.lab.status().unwrap();
         for shard in &status.shards {
-            let modes: Vec<_> = shard.ports.iter().map(|port| (&*port.role, &*port.mode)).collect();
+            let modes: Vec<_> = shard
+                .ports
+                .iter()
+                .map(|port| (&*port.role, &*port.mode))
+                .collect();
             assert_eq!(
                 modes,
                 [("wan", self.mode), ("host", self.mode)],
@@ -120,12 +124,13 @@ impl Pair {
 
     /// Catches packets that went by sockets: what the kernel has seen since it had seen `before`, while `carried` bytes
     /// were transferred.
-    pub fn assert_passed_by_kernel(&self, before: u64, carried: u64) {
-        let seen = self.lab.kernel_bytes().unwrap() - before;
+    pub fn assert_passed_by_kernel(&self, before: KernelBytes, carried: u64) {
+        let after = self.lab.kernel_bytes().unwrap();
         assert!(
-            seen <= carried / SEEN_BY_KERNEL,
-            "the gateway's kernel saw {seen} bytes while {carried} were transferred: {:#?}",
-            self.lab.status()
+            after.all() - before.all() <= carried / SEEN_BY_KERNEL,
+            "the gateway's kernel saw {before:?}, then {after:?} while {carried} bytes were transferred: {:#?}\n{}",
+            self.lab.status(),
+            self.lab.gateway.namespace().ip("-s neighbour").unwrap()
         );
     }
 
@@ -160,7 +165,11 @@ impl Pair {
     pub fn assert_frames_at_home(&self, limit: Duration) {
         let abroad = || -> usize {
             let shards = self.lab.status().unwrap().shards;
-            shards.iter().flat_map(|shard| &shard.ports).map(|port| port.abroad).sum()
+            shards
+                .iter()
+                .flat_map(|shard| &shard.ports)
+                .map(|port| port.abroad)
+                .sum()
         };
         if wait::until_true("all frames at home", limit, || abroad() == 0).is_err() {
             panic!("frames are lost: {:#?}", self.lab.status());

@@ -92,7 +92,7 @@ pub struct DeviceStatus {
     pub device: String,
     /// What arrives there: `wan` or `lan`.
     pub role: String,
-    /// Where the XDP program runs: `driver` or `generic`.
+    /// Where the XDP program runs: `driver` or `generic`; `no` while the device is gone.
     pub attached: String,
     /// What the XDP program made of frames, kinds without any left out.
     pub arrivals: Vec<ArrivalStatus>,

@@ -159,8 +159,9 @@ fn device_status(card: &Card) -> DeviceStatus {
         device: card.device().to_owned(),
         role: card.role().name().to_owned(),
         attached: match card.attached() {
-            AttachMode::Driver => "driver".to_owned(),
-            AttachMode::Generic => "generic".to_owned(),
+            Some(AttachMode::Driver) => "driver".to_owned(),
+            Some(AttachMode::Generic) => "generic".to_owned(),
+            None => "no".to_owned(),
         },
         arrivals: arrivals.filter(|arrival| arrival.frames > 0).collect(),
     }

@@ -203,7 +203,7 @@ impl Port for TunPort {
     }
 
     fn abroad(&self) -> usize {
-        self.pool.abroad()
+        self.pool.abroad() - self.posted.as_ref().map_or(0, Posted::frames)
     }
 
     fn role(&self) -> PortRole {

@@ -79,7 +79,7 @@ impl Port for UdpPort {
     }
 
     fn abroad(&self) -> usize {
-        self.pool.abroad()
+        self.pool.abroad() - self.receiver.posted()
     }
 
     fn role(&self) -> PortRole {
