@@ -88,11 +88,12 @@ impl Scene {
     fn goes_by_afxdp(&self, case: &str) {
         const WATCHED: Duration = Duration::from_millis(200);
         let passed = || {
-            let before = self.pair.lab.kernel_bytes().unwrap();
+            let kernel = || self.pair.lab.kernel_bytes().unwrap().all();
+            let before = kernel();
             let arrived = || self.running.iter().map(Running::received_bytes).sum::<u64>();
             let began = arrived();
             thread::sleep(WATCHED);
-            let (carried, seen) = (arrived() - began, self.pair.lab.kernel_bytes().unwrap() - before);
+            let (carried, seen) = (arrived() - began, kernel() - before);
             carried > 0 && seen < carried / 8
         };
         if let Err(error) = wait::until_true("traffic by AF_XDP", SILENCE, passed) {
