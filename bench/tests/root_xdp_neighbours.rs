@@ -18,9 +18,10 @@ use std::time::Duration;
 use callers::Caller;
 use frames::{Cable, VLAN};
 use load::amid_load;
+use nix::sys::signal::Signal;
 use weir_abi::status::Status;
 use weir_bench::counted::Counted;
-use weir_bench::gateway_topology::{PORT, gateway_key, translated_address};
+use weir_bench::gateway_topology::{PORT, client_address, gateway_key, translated_address};
 use weir_bench::transfer::Transfer;
 use weir_bench::tunnel::Family;
 use weir_bench::xdp_lab::{LAN, Setup, WAN, XdpLab, client_outside, gateway_outside};
@@ -362,6 +363,38 @@ fn a_datagram_that_nobody_accepts_is_one_counted_drop() {
             );
         }
     }
+}
+
+/// Catches a frame that the XDP program took, for which the port's ring has no room, and that no counter knows of.
+#[test]
+fn a_frame_for_which_there_is_no_room_is_one_counted_drop() {
+    const SENT: u32 = 6000;
+    let mut lab = quiet();
+    let before = Counts::of(&lab);
+    let sockets: Vec<_> = lab.server.enter(|| {
+        (0..16)
+            .map(|_| UdpSocket::bind(("0.0.0.0", 0)).unwrap())
+            .collect()
+    });
+    // More than two rings have room for. The client has not called, so that nothing goes further than to the engine.
+    lab.gateway.process().signal(Signal::SIGSTOP).unwrap();
+    for number in 0..SENT {
+        let socket = &sockets[number as usize % sockets.len()];
+        socket
+            .send_to(&number.to_be_bytes(), (client_address(Family::V4), 9))
+            .unwrap();
+    }
+    lab.gateway.process().signal(Signal::SIGCONT).unwrap();
+    let since = || Counts::of(&lab).since(&before);
+    let counted = || {
+        let since = since();
+        let [taken, full, unsent] =
+            ["lan lan", "host rx_full", "drop no_endpoint"].map(|name| since.get(name));
+        taken > 0 && full > 0 && unsent > 0 && taken == full + unsent
+    };
+    let found = wait::until_true("each frame in one counter", SILENCE, counted);
+    found.unwrap_or_else(|error| panic!("{error}: {:?}", since()));
+    assert_eq!(since().0.len(), 3, "{:?}", since());
 }
 
 /// Catches frames that contradict themselves and are taken, dropped silently or counted twice, and frames taken that are

@@ -216,6 +216,10 @@ impl<S: Site> Port for LanPort<S> {
         self.ways.abroad()
     }
 
+    fn in_kernel(&self) -> usize {
+        self.ways.in_kernel()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Host
     }

@@ -97,7 +97,7 @@ impl Seat {
 
     /// What was counted with all sockets that were here.
     pub fn counters(&self) -> QueueCounters {
-        let now = self.exchange.as_ref().map(|exchange| exchange.counters);
+        let now = self.exchange.as_ref().map(Exchange::counted);
         self.before + now.unwrap_or_default()
     }
 
@@ -168,6 +168,10 @@ impl Seat {
 
     pub(crate) fn abroad(&self) -> usize {
         self.store.abroad()
+    }
+
+    pub(crate) fn in_kernel(&self) -> usize {
+        self.store.in_kernel()
     }
 }
 

@@ -182,6 +182,10 @@ impl<S: Site> Port for WanPort<S> {
         self.ways.abroad()
     }
 
+    fn in_kernel(&self) -> usize {
+        self.ways.in_kernel()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Wan
     }

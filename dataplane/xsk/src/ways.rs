@@ -205,14 +205,20 @@ impl Ways {
         self.queue.abroad() + self.ordinary.abroad()
     }
 
+    pub fn in_kernel(&self) -> usize {
+        self.queue.in_kernel()
+    }
+
     /// The mode of the queue; the ordinary port's while there is none.
     pub fn mode(&self) -> PortMode {
         self.queue.mode().unwrap_or_else(|| self.ordinary.mode())
     }
 
     pub fn counters(&self) -> PortCounters {
+        let queue = self.queue.counters();
         let queue = PortCounters {
-            rx_errors: self.queue.counters().invalid,
+            rx_full: queue.full,
+            rx_errors: queue.invalid,
             ..PortCounters::default()
         };
         self.counted + queue + self.ordinary.counters()

@@ -51,6 +51,8 @@ pub struct PortSnapshot {
     pub frames: usize,
     /// Those of them that are abroad.
     pub abroad: usize,
+    /// Those of them that are in the kernel's hands.
+    pub in_kernel: usize,
 }
 
 impl PortSnapshot {
@@ -61,6 +63,7 @@ impl PortSnapshot {
             counters: port.counters(),
             frames: port.frames(),
             abroad: port.abroad(),
+            in_kernel: port.in_kernel(),
         }
     }
 }
