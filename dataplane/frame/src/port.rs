@@ -1,6 +1,7 @@
 //! The one way by which packets enter and leave the engine.
 
 use crate::frame::{Frame, Home};
+use crate::pool::FramePool;
 
 /// What a port is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -133,6 +134,9 @@ pub trait Port: Send {
     fn in_kernel(&self) -> usize {
         0
     }
+
+    /// Ends the port and keeps its frames, for the next port of the same home: frames still abroad come back to that.
+    fn into_pool(self: Box<Self>) -> FramePool;
 
     /// What the port is for.
     fn role(&self) -> PortRole;

@@ -130,6 +130,8 @@ struct Inner {
     dormant: Vec<Links>,
     descriptors: Vec<(RawFd, Option<RawFd>)>,
     surveyor: Option<Surveyor>,
+    /// Frames of shards that have ended, by their home: some may be abroad, and come back to whoever has that home next.
+    stock: HashMap<Home, FramePool>,
 }
 
 /// The data plane. Its methods may be called from any thread; none is called by a shard.
@@ -215,6 +217,7 @@ impl DataPlane {
                 dormant,
                 descriptors: Vec::new(),
                 surveyor,
+                stock: HashMap::new(),
             }),
             cards,
             options,
@@ -373,8 +376,17 @@ impl DataPlane {
         let inner = &mut *inner;
         while inner.running.len() < shards {
             let number = inner.running.len();
-            let udp = inner.udp.add(self.options.pool(number, WAN))?;
-            let tun = match inner.tun.add(self.options.pool(number, HOST)) {
+            let mut pool = |port| {
+                let home = Home {
+                    shard: number as u16,
+                    port,
+                };
+                let left = inner.stock.remove(&home);
+                left.unwrap_or_else(|| self.options.pool(number, port))
+            };
+            let (outer, inside) = (pool(WAN), pool(HOST));
+            let udp = inner.udp.add(outer)?;
+            let tun = match inner.tun.add(inside) {
                 Ok(tun) => tun,
                 Err(error) => {
                     inner.udp.remove(number as u16)?;
@@ -405,7 +417,10 @@ impl DataPlane {
             inner.udp.remove(shard as u16)?;
             let Running { thread } = inner.running.pop().expect("the loop's condition");
             inner.descriptors.pop();
-            let (links, _ports) = thread.stop();
+            let (links, ports) = thread.stop();
+            for port in ports {
+                inner.stock.insert(port.home(), port.into_pool());
+            }
             inner.dormant.push(links);
         }
         Ok(())

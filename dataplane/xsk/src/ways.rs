@@ -2,7 +2,7 @@
 //! cannot carry.
 
 use crate::seat::Seat;
-use weir_frame::{Frame, Home, Port, PortCounters, PortMode};
+use weir_frame::{Frame, FramePool, Home, Port, PortCounters, PortMode};
 
 /// In one of so many batches the ordinary port comes before the queue, which else could fill them all.
 const ORDINARY_TURN: u32 = 8;
@@ -203,6 +203,12 @@ impl Ways {
 
     pub fn abroad(&self) -> usize {
         self.queue.abroad() + self.ordinary.abroad()
+    }
+
+    /// Closes the queue, leaves its frames at its seat, and keeps those of the ordinary port.
+    pub fn into_pool(self) -> FramePool {
+        self.queue.leave();
+        self.ordinary.into_pool()
     }
 
     pub fn in_kernel(&self) -> usize {
