@@ -54,6 +54,8 @@ pub struct PortSnapshot {
     pub frames: usize,
     /// Those of them that are abroad.
     pub abroad: usize,
+    /// Those of them that are in the kernel's hands.
+    pub in_kernel: usize,
 }
 
 impl PortSnapshot {
@@ -64,6 +66,7 @@ impl PortSnapshot {
             counters: port.counters(),
             frames: port.frames(),
             abroad: port.abroad(),
+            in_kernel: port.in_kernel(),
         }
     }
 }

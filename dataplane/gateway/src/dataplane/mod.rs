@@ -19,6 +19,7 @@ use weir_abi::desired::{Desired, Revision};
 use weir_abi::key::PublicKey;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
 use weir_engine::{Alarm, Applier, Command, Event, Links, PeerId, Remembered, Snapshot, Stamps, mesh};
+use weir_frame::{FramePool, Home};
 use weir_sockets::tun::{TunDevice, TunOptions, TunPort};
 use weir_sockets::{SlotTable, UdpGroup, UdpOptions};
 
@@ -43,6 +44,8 @@ struct Inner {
     dormant: Vec<Links>,
     descriptors: Vec<(RawFd, Option<RawFd>)>,
     surveyor: Option<Surveyor>,
+    /// Frames of shards that have ended, by their home: some may be abroad, and come back to whoever has that home next.
+    stock: HashMap<Home, FramePool>,
 }
 
 /// The data plane. Its methods may be called from any thread; none is called by a shard.
@@ -128,6 +131,7 @@ impl DataPlane {
                 dormant,
                 descriptors: Vec::new(),
                 surveyor,
+                stock: HashMap::new(),
             }),
             cards,
             options,

@@ -60,7 +60,10 @@ impl DataPlane {
             inner.udp.remove(shard as u16)?;
             let Running { thread } = inner.running.pop().expect("the loop's condition");
             inner.descriptors.pop();
-            let (links, _ports) = thread.stop();
+            let (links, ports) = thread.stop();
+            for port in ports {
+                inner.stock.insert(port.home(), port.into_pool());
+            }
             inner.dormant.push(links);
         }
         Ok(())
@@ -87,9 +90,13 @@ impl DataPlane {
     }
 
     fn add_ports(&self, inner: &mut Inner, shard: u16) -> Result<Ports, DataPlaneError> {
-        let number = usize::from(shard);
-        let udp = inner.udp.add(self.options.pool(number, WAN))?;
-        let ports = inner.tun.add(self.options.pool(number, HOST));
+        let mut pool = |port| {
+            let left = inner.stock.remove(&Home { shard, port });
+            left.unwrap_or_else(|| self.options.pool(shard.into(), port))
+        };
+        let (outer, inside) = (pool(WAN), pool(HOST));
+        let udp = inner.udp.add(outer)?;
+        let ports = inner.tun.add(inside);
         let ports = match ports {
             Ok(tun) => {
                 let ports = self.ports(inner, shard, udp, tun);
