@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test bench fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test kernels check-aarch64
+.PHONY: help run lab build check test bench fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -72,9 +72,9 @@ check: build-deps ## formatting, lints and the tests that need no privileges
 test: test-deps build peers kernels ## every test, with namespaces, peers and virtual machines
 	cargo test --workspace --no-fail-fast \
 		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
-	$(MAKE) --no-print-directory vm-test
+	$(MAKE) --no-print-directory test-vm
 
-vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
+test-vm: test-deps build kernels ## the tests that need other kernels, in QEMU
 	bench/vm/selftest
 	bench/vm/af-xdp
 	bench/vm/zero-copy
