@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use weir_abi::desired::Origin;
 use weir_abi::ipc::Reply;
 use weir_abi::key::PublicKey;
-use weir_abi::status::{Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
+use weir_abi::status::{
+    ArrivalStatus, DeviceStatus, Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status,
+};
 
 fn peer(name: Option<&str>, health: Health, trouble: Option<&str>) -> PeerStatus {
     PeerStatus {
@@ -31,6 +33,7 @@ fn peer(name: Option<&str>, health: Health, trouble: Option<&str>) -> PeerStatus
 fn busy() -> Status {
     let port = PortStatus {
         role: "wan".to_owned(),
+        queue: Some("eth1 queue 0".to_owned()),
         mode: "udp gso gro".to_owned(),
         rx_frames: 5,
         rx_bytes: 5_000,
@@ -59,8 +62,27 @@ fn busy() -> Status {
         action: action.to_owned(),
         packets,
     });
+    let arrivals = [
+        ("wan", "taken", 70),
+        ("fragment", "kernel", 3),
+        ("kernel", "kernel", 5),
+        ("ceiling", "dropped", 9),
+    ];
+    let device = DeviceStatus {
+        device: "eth1".to_owned(),
+        role: "wan".to_owned(),
+        attached: "driver".to_owned(),
+        arrivals: arrivals
+            .map(|(kind, fate, frames)| ArrivalStatus {
+                kind: kind.to_owned(),
+                fate: fate.to_owned(),
+                frames,
+            })
+            .into(),
+    };
     Status {
         rules: rules.into(),
+        devices: vec![device],
         warnings: vec!["CAP_BPF is missing".to_owned()],
         shards: vec![
             shard(0, &[("bad_mac1", 2)]),
@@ -96,6 +118,8 @@ fn people_see_what_matters() {
         "8 done, 0 waiting",
         "udp gso gro",
         "enobufs 3",
+        "wan, eth1 queue 0",
+        "eth1    wan   driver   70 (wan 70)  8 (fragment 3, kernel 5)  9 (ceiling 9)",
         "under load",
         "peers: 1 healthy, 1 degraded",
         "192.0.2.9:7777",

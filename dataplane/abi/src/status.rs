@@ -34,6 +34,8 @@ pub struct Status {
     pub steering: String,
     /// What an operator should know: modes below the best, forwarding that is off, missing capabilities.
     pub warnings: Vec<String>,
+    /// Devices of AF_XDP.
+    pub devices: Vec<DeviceStatus>,
     /// The shards.
     pub shards: Vec<ShardStatus>,
     /// Handshake messages waiting for the worker.
@@ -83,11 +85,37 @@ pub struct ShardStatus {
     pub burst_sizes: [u64; 7],
 }
 
+/// One device of AF_XDP.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DeviceStatus {
+    /// Its name.
+    pub device: String,
+    /// What arrives there: `wan` or `lan`.
+    pub role: String,
+    /// Where the XDP program runs: `driver` or `generic`.
+    pub attached: String,
+    /// What the XDP program made of frames, kinds without any left out.
+    pub arrivals: Vec<ArrivalStatus>,
+}
+
+/// Frames that the XDP program judged alike.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ArrivalStatus {
+    /// What they were, such as `wan`, `fragment` or `ceiling`.
+    pub kind: String,
+    /// What became of them: `taken`, `dropped`, or left to the `kernel`.
+    pub fate: String,
+    /// How many.
+    pub frames: u64,
+}
+
 /// One port of a shard.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PortStatus {
     /// What it is: `wan` or `host`.
     pub role: String,
+    /// The device and queue of AF_XDP that it works on, such as `eth1 queue 0`.
+    pub queue: Option<String>,
     /// The mode in force.
     pub mode: String,
     /// Frames received, and their bytes.

@@ -53,10 +53,11 @@ fn shuffled() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("[interface]\n".to_owned()),
         Just("[[peer]]\n".to_owned()),
+        Just("[[rule]]\naction = \"deny\"\n".to_owned()),
         Just("[Peer]\n".to_owned()),
         Just("[Interface]\n".to_owned()),
         Just(BASE.to_owned()),
-        "(name|public_key|allowed_ips|mtu|peer|Address|PublicKey|AllowedIPs|shards) ?= ?",
+        "(name|public_key|allowed_ips|mtu|peer|Address|PublicKey|AllowedIPs|shards|from|to|protocol|ports|groups) ?= ?",
         "(\"[a-zA-Z0-9/:.+=]{0,50}\"|-?[0-9]{1,25}|\\[.{0,10}\\]|true|\\{.{0,6}\\})\n",
         "\\PC{0,12}",
     ];

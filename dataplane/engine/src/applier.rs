@@ -5,7 +5,7 @@ use crate::limits::{PEERS_MAX, PREFIXES_MAX};
 use crate::tables::{PeerFacts, PeerId, Remembered, Tables};
 use arc_swap::ArcSwap;
 use core::net::SocketAddr;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, OnceLock};
 use weir_abi::change::{AllowedIpChange, Change, ChangeSet, PeerChange, Refusal};
 use weir_abi::desired::{Desired, Origin, Peer, Revision};
@@ -289,11 +289,14 @@ impl Draft<'_> {
         if change.replace_allowed_ips {
             peer.allowed_ips.clear();
         }
+        let mut held: HashSet<Prefix> = peer.allowed_ips.iter().copied().collect();
         for allowed in &change.allowed_ips {
             match allowed {
-                AllowedIpChange::Add(prefix) if peer.allowed_ips.contains(prefix) => {}
-                AllowedIpChange::Add(prefix) => peer.allowed_ips.push(*prefix),
-                AllowedIpChange::Remove(prefix) => peer.allowed_ips.retain(|p| p != prefix),
+                AllowedIpChange::Add(prefix) if held.insert(*prefix) => peer.allowed_ips.push(*prefix),
+                AllowedIpChange::Remove(prefix) if held.remove(prefix) => {
+                    peer.allowed_ips.retain(|p| p != prefix);
+                }
+                AllowedIpChange::Add(_) | AllowedIpChange::Remove(_) => {}
             }
         }
         // An endpoint is where the peer is, not what it may do: its own packets change it too.
@@ -309,8 +312,7 @@ impl Draft<'_> {
 
     fn replace_peers(&mut self, peers: &[Peer]) -> Result<(), Refusal> {
         self.check_declaration(peers)?;
-        let declared_keys: std::collections::HashSet<&PublicKey> =
-            peers.iter().map(|peer| &peer.public_key).collect();
+        let declared_keys: HashSet<&PublicKey> = peers.iter().map(|peer| &peer.public_key).collect();
         let origin = self.origin;
         let gone = self
             .tables
@@ -390,10 +392,15 @@ impl Draft<'_> {
         if let Some(facts) = &known {
             self.unroute(facts);
         }
+        // Ordered, as the same changes are to be the same run.
+        let mut taken: BTreeMap<PeerId, HashSet<Prefix>> = BTreeMap::new();
         for &prefix in &peer.allowed_ips {
             if let Some(loser) = self.tables.routes.insert(prefix, id).filter(|&loser| loser != id) {
-                self.take_prefix(loser, prefix)?;
+                taken.entry(loser).or_default().insert(prefix);
             }
+        }
+        for (loser, prefixes) in taken {
+            self.take_prefixes(loser, &prefixes)?;
         }
         let facts = Arc::new(self.facts(id, peer, known.as_deref(), set_endpoint));
         self.tables.by_key.insert(facts.public_key, id);
@@ -433,7 +440,7 @@ impl Draft<'_> {
         }
     }
 
-    fn take_prefix(&mut self, loser: PeerId, prefix: Prefix) -> Result<(), Refusal> {
+    fn take_prefixes(&mut self, loser: PeerId, prefixes: &HashSet<Prefix>) -> Result<(), Refusal> {
         let Some(facts) = self.tables.peer(loser).cloned() else {
             return Ok(());
         };
@@ -441,7 +448,7 @@ impl Draft<'_> {
             return Err(Refusal::DeclaredInFile(facts.public_key));
         }
         let mut next = copy(&facts);
-        next.allowed_ips.retain(|p| *p != prefix);
+        next.allowed_ips.retain(|p| !prefixes.contains(p));
         self.tables.peers.insert(loser, Arc::new(next));
         self.changed.push(loser);
         Ok(())

@@ -104,6 +104,9 @@ pub const FLOW_BUCKETS: usize = 1 << 14;
 /// How long answers to such a flow pass after its last packet; RFC 4787 (REQ-5) asks translators for two minutes at least.
 pub const FLOW_LIFE: Duration = Duration::from_secs(180);
 
+/// Verdicts on flows that a shard remembers where access rules are many: 64 KiB.
+pub const VERDICTS: usize = 1 << 12;
+
 /// Buckets of packets of which fragments are under way from peers that access rules restrict.
 pub const FRAGMENT_BUCKETS: usize = 1 << 8;
 

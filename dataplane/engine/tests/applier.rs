@@ -279,3 +279,30 @@ fn an_address_is_not_overridden_by_what_a_name_was_resolved_to() {
     applier.resolved(id, first);
     assert_eq!(place(&applier), (id, Some(second)));
 }
+
+// Catches work that grows with the square of a peer's prefixes, when they are declared and when they move: this would
+// hardly end, and a gateway that takes in a list of networks would stand still as long.
+#[test]
+fn a_great_many_prefixes_are_taken_in_and_moved() {
+    const COUNT: u32 = 1 << 19;
+    let all = |number: u8| {
+        let add =
+            |n| AllowedIpChange::Add(Prefix::new(std::net::Ipv4Addr::from_bits(n << 4).into(), 28).unwrap());
+        uapi(vec![Change::Peer(PeerChange {
+            allowed_ips: (0..COUNT).map(add).collect(),
+            ..PeerChange::new(key(number))
+        })])
+    };
+    let mut applier = Applier::new(1, 1420);
+    for number in [1, 2, 1] {
+        applier.apply(&all(number)).unwrap();
+        let of = |number| {
+            let tables = applier.published().load();
+            tables
+                .peer_by_key(&key(number))
+                .map_or(0, |facts| facts.allowed_ips.len())
+        };
+        assert_eq!((of(number), of(3 - number)), (COUNT as usize, 0));
+        assert_eq!(owner(&applier, "0.0.1.1"), Some(key(number)));
+    }
+}

@@ -9,7 +9,7 @@ use crate::keeper::{self, Keeper};
 use crate::netlink;
 use crate::state::{self, Saver, State};
 use crate::unix::{BindError, Bound};
-use crate::{ipc, uapi};
+use crate::{ipc, uapi, xdp};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
@@ -118,6 +118,7 @@ pub fn configured(file: &Path) -> Result<Gateway, String> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    xdp::bypass::check(&config).map_err(|why| format!("{}: {why}", file.display()))?;
     let interface = config.interface.name.clone();
     let bound = bind(&uapi::Server::path(&interface))?;
     let (saver, state) = open_state(&config)?;

@@ -434,7 +434,6 @@ impl DataPlane {
             .collect();
         let (commands, inbox) = bounded(COMMANDS);
         let shard = links.shard();
-        let port = inner.udp.port();
         let (mut wan, mut host): (Box<dyn Port>, Box<dyn Port>) = (Box::new(udp), Box::new(tun));
         for (place, card) in self.cards.iter().enumerate() {
             let number = match card.role() {
@@ -457,7 +456,6 @@ impl DataPlane {
                         socket: wan,
                         site,
                         interface: card.interface(),
-                        port,
                         generic,
                     }));
                 }

@@ -4,6 +4,7 @@
 use crate::dataplane::DataPlane;
 use crate::netlink::{DeviceRoutes, Error, Link, Netlink, Routed};
 use crate::nft::{Forwarding, Rules, Table, forward_drops};
+use crate::xdp::bypass;
 use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
@@ -97,8 +98,9 @@ impl Host {
 
     /// Makes the host what a configuration read anew asks for, and puts back what others took away.
     pub fn update(&self, config: &Config, mtu: u16, plane: &DataPlane) -> Result<(), String> {
-        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) =
-            config.warnings.iter().map(ToString::to_string).collect();
+        let mut notes: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+        notes.extend(bypass::notes(config));
+        *self.notes.lock().unwrap_or_else(PoisonError::into_inner) = notes;
         self.change(Wanted::of(config), mtu, plane)
     }
 

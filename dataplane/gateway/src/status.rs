@@ -2,20 +2,27 @@
 
 use crate::clock;
 use crate::dataplane::DataPlane;
+use crate::xdp::Card;
 use core::time::Duration;
 use std::collections::HashMap;
+use std::sync::Arc;
 use weir_abi::drops::Drop;
-use weir_abi::status::{Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
+use weir_abi::status::{
+    ArrivalStatus, DeviceStatus, Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status,
+};
 use weir_engine::{PeerFacts, PeerId, PeerSnapshot, Snapshot};
-use weir_frame::{PortCounters, PortRole};
+use weir_frame::{PortCounters, PortMode, PortRole};
 use weir_noise::Instant;
 use weir_noise::limits::{REJECT_AFTER_TIME, REKEY_TIMEOUT};
+use weir_wire::arrival::Verdict;
+use weir_xdp_prog::AttachMode;
 
 /// Describes the data plane, which has run for `uptime_s`; `warnings` are those of the host.
 pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<String>) -> Status {
     let snapshots = plane.snapshots(peers);
     let tables = plane.tables();
     let (listen_port, fwmark) = plane.port_and_mark();
+    warnings.extend(plane.cards().iter().flat_map(|card| card.notes()));
     let steering = plane.with_udp(|udp| {
         if let Some(why) = udp.ipv6_missing() {
             warnings.push(format!("no IPv6 outside: {why}"));
@@ -44,7 +51,11 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
             Vec::new()
         },
         rules: rule_statuses(&tables, &snapshots),
-        shards: snapshots.iter().map(shard_status).collect(),
+        devices: plane.cards().iter().map(|card| device_status(card)).collect(),
+        shards: snapshots
+            .iter()
+            .map(|snapshot| shard_status(snapshot, plane.cards()))
+            .collect(),
     }
 }
 
@@ -137,7 +148,38 @@ fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (
     }
 }
 
-fn shard_status(snapshot: &Snapshot) -> ShardStatus {
+fn device_status(card: &Card) -> DeviceStatus {
+    let counters = card.counters().unwrap_or_default();
+    let arrivals = Verdict::ALL.iter().map(|verdict| ArrivalStatus {
+        kind: verdict.name().to_owned(),
+        fate: verdict.fate().to_owned(),
+        frames: counters[*verdict as usize],
+    });
+    DeviceStatus {
+        device: card.device().to_owned(),
+        role: card.role().name().to_owned(),
+        attached: match card.attached() {
+            AttachMode::Driver => "driver".to_owned(),
+            AttachMode::Generic => "generic".to_owned(),
+        },
+        arrivals: arrivals.filter(|arrival| arrival.frames > 0).collect(),
+    }
+}
+
+/// The queue that a shard's port works on, if it works on one.
+fn queue(cards: &[Arc<Card>], shard: u16, role: PortRole, mode: PortMode) -> Option<String> {
+    match mode {
+        PortMode::Offload | PortMode::Plain | PortMode::Memory => return None,
+        PortMode::ZeroCopy | PortMode::Driver | PortMode::Generic => {}
+    }
+    let card = cards.iter().find(|card| match card.role() {
+        weir_config::PortRole::Wan => role == PortRole::Wan,
+        weir_config::PortRole::Lan => role == PortRole::Host,
+    });
+    card.map(|card| format!("{} queue {shard}", card.device()))
+}
+
+fn shard_status(snapshot: &Snapshot, cards: &[Arc<Card>]) -> ShardStatus {
     let counters = &snapshot.counters;
     let drops = Drop::ALL
         .iter()
@@ -152,6 +194,7 @@ fn shard_status(snapshot: &Snapshot) -> ShardStatus {
                     PortRole::Wan => "wan".to_owned(),
                     PortRole::Host => "host".to_owned(),
                 },
+                queue: queue(cards, snapshot.shard, *role, *mode),
                 mode: mode.name().to_owned(),
                 rx_frames: counters.rx_frames,
                 rx_bytes: counters.rx_bytes,
@@ -177,6 +220,8 @@ fn port_errors(counters: &PortCounters) -> Vec<(String, u64)> {
     [
         ("rx_too_long", counters.rx_too_long),
         ("rx_malformed", counters.rx_malformed),
+        ("rx_martian", counters.rx_martian),
+        ("rx_too_big", counters.rx_too_big),
         ("rx_errors", counters.rx_errors),
         ("tx_full", counters.tx_full),
         ("tx_too_long", counters.tx_too_long),

@@ -44,6 +44,9 @@ pub struct Driver {
     pub mtu_most: Option<u32>,
     /// What becomes of a program while LRO or the card's GRO are on.
     pub merging: Merging,
+    /// Whether the card is told the size of its receive buffers in whole KiB. Chunks of zero-copy sockets must have 4 KiB
+    /// then: of 2 KiB, less what the kernel keeps, 1 KiB would be left, and longer frames would arrive in pieces.
+    pub buffers_of_whole_kib: bool,
     /// Whether the card takes VLAN tags off before the program sees the frame, while `rx-vlan-hw-parse` is on.
     pub strips_tags: bool,
     /// What else an operator should know; empty where nothing.

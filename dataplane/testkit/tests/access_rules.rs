@@ -62,6 +62,13 @@ fn rules_of(world: &mut Clients, rules: &[Rule]) {
 
 /// Clients with sessions, under no rules yet.
 fn world(seed: u64, shards: usize) -> Clients {
+    let mut world = unconnected(seed, shards);
+    world.connect_all();
+    world
+}
+
+/// Clients that have not called yet.
+fn unconnected(seed: u64, shards: usize) -> Clients {
     let mut world = Clients::new(seed, shards, 0);
     let gateway = world.sim.gateways[A].public_key();
     for n in 0..CLIENTS {
@@ -72,7 +79,6 @@ fn world(seed: u64, shards: usize) -> Clients {
             .push(Client::new(key(n), gateway, client_address(n), random));
     }
     rules_of(&mut world, &[]);
-    world.connect_all();
     world
 }
 
@@ -346,7 +352,7 @@ fn fragments(from: SocketAddr, to: SocketAddr, identification: u16) -> [Vec<u8>;
         if to.is_ipv4() {
             let mut packet = packets::packet(from.ip(), to.ip(), ip::UDP, 0, piece);
             packet[4..6].copy_from_slice(&identification.to_be_bytes());
-            packet[6..8].copy_from_slice(&(offset / 8 | u16::from(more) << 13).to_be_bytes());
+            packet[6..8].copy_from_slice(&(offset / 8 + (u16::from(more) << 13)).to_be_bytes());
             ipv4::write_header_checksum(&mut packet);
             packet
         } else {
@@ -396,40 +402,72 @@ fn later_fragments_go_the_way_of_the_first() {
     }
 }
 
-// Catches a reload of rules that ends sessions, one that a running session never hears of, and peers of the second shard
-// that are judged by the old rules.
+// Catches a reload of rules that ends sessions, one that a running session never hears of, peers of the second shard
+// that are judged by the old rules, and verdicts on flows of before that are remembered: where rules are many, they are.
 #[test]
 fn rules_change_under_sessions() {
-    for seed in seeds(3) {
+    let dns = Rule {
+        from: vec![staff()],
+        protocol: Some(Protocol::UDP),
+        ports: vec![53.into()],
+        ..deny()
+    };
+    let strange = Rule {
+        protocol: Some(Protocol::Number(99)),
+        ..deny()
+    };
+    for (seed, more) in seeds(3).flat_map(|seed| [(seed, 0), (seed, 10)]) {
         let mut world = world(seed, 3);
-        let initiations: u64 = world.sim.gateways[A].counters().map(|c| c.handshakes).sum();
-        let dns = Rule {
-            from: vec![staff()],
-            protocol: Some(Protocol::UDP),
-            ports: vec![53.into()],
-            ..deny()
+        let handshakes = |world: &Clients| -> u64 {
+            let counters = world.sim.gateways[A].counters();
+            counters.map(|counters| counters.handshakes).sum()
         };
+        let before = handshakes(&world);
         for (rules, allowed) in [
             (vec![], [true; CLIENTS]),
             (vec![dns.clone()], [false, false, true, true]),
             (vec![deny()], [false; CLIENTS]),
             (vec![accept(), dns.clone()], [true; CLIENTS]),
-            (vec![dns, deny()], [false; CLIENTS]),
+            (vec![dns.clone(), deny()], [false; CLIENTS]),
             (vec![], [true; CLIENTS]),
         ] {
+            let rules = [vec![strange.clone(); more], rules].concat();
             rules_of(&mut world, &rules);
-            for (n, &allowed) in allowed.iter().enumerate() {
-                assert_eq!(
-                    passes(&mut world, n, &udp(n, "10.0.1.7:53")),
-                    allowed,
-                    "client {n}: {rules:?}"
-                );
+            for round in 0..2 {
+                for (n, &allowed) in allowed.iter().enumerate() {
+                    let passed = passes(&mut world, n, &udp(n, "10.0.1.7:53"));
+                    assert_eq!(passed, allowed, "client {n}, round {round}: {rules:?}");
+                }
             }
         }
-        let after: u64 = world.sim.gateways[A].counters().map(|c| c.handshakes).sum();
-        assert_eq!(after, initiations, "sessions were made anew");
-        let told = world.sim.gateways[A].events.iter();
-        assert_eq!(told.filter(|event| matches!(event, Event::Denied(_))).count(), 0);
+        assert_eq!(handshakes(&world), before, "sessions were made anew");
+        assert_eq!(told(&mut world), []);
+    }
+}
+
+// Catches a peer that escapes the rules because it came to be, or moved to another shard, after them.
+#[test]
+fn rules_hold_for_peers_that_come_and_move() {
+    for seed in seeds(2) {
+        let mut world = unconnected(seed, 3);
+        rules_of(&mut world, &[deny()]);
+        let server = address("10.0.1.7:53");
+        let (client, key) = (from(0, 4000, server), world.clients[0].public_key());
+        let mut homes = Vec::new();
+        for shard in [0, 1, 2, 0] {
+            world.sim.gateways[A].wan_steering = WanSteering::All(shard);
+            connect(&mut world, 0);
+            // What confirms the session brings the peer home, and is denied as well.
+            assert!(!passes(&mut world, 0, &packets::udp(client, server, b"answer")));
+            let now = world.sim.now_ns;
+            homes.push(world.sim.gateways[A].home(now, &key));
+            let port = 5000 + homes.len() as u16;
+            let asking = SocketAddr::new(server.ip(), port);
+            assert!(!passes(&mut world, 0, &packets::udp(client, asking, b"answer")));
+            sends(&mut world, 0, &packets::udp(asking, client, b"question"));
+            assert!(passes(&mut world, 0, &packets::udp(client, asking, b"answer")));
+        }
+        assert_eq!(homes, [Some(0), Some(1), Some(2), Some(0)]);
     }
 }
 

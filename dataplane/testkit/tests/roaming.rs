@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::clients::{Clients, spec};
+use common::clients::Clients;
 use common::{A, B, Traffic, address, pair};
 use std::time::Duration;
 use weir_abi::change::{Change, PeerChange};

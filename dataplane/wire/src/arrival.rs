@@ -59,6 +59,58 @@ pub enum Verdict {
 /// How many verdicts there are.
 pub const VERDICTS: usize = 12;
 
+impl Verdict {
+    /// Every verdict, in the order of the discriminants.
+    pub const ALL: [Verdict; VERDICTS] = [
+        Verdict::OtherMac,
+        Verdict::Vlan,
+        Verdict::OtherEthertype,
+        Verdict::Malformed,
+        Verdict::Fragment,
+        Verdict::Options,
+        Verdict::Wan,
+        Verdict::Unknown,
+        Verdict::Ceiling,
+        Verdict::Lan,
+        Verdict::HopLimit,
+        Verdict::Kernel,
+    ];
+
+    /// The name by which status and metrics show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::OtherMac => "other_mac",
+            Verdict::Vlan => "vlan",
+            Verdict::OtherEthertype => "other_ethertype",
+            Verdict::Malformed => "malformed",
+            Verdict::Fragment => "fragment",
+            Verdict::Options => "options",
+            Verdict::Wan => "wan",
+            Verdict::Unknown => "unknown",
+            Verdict::Ceiling => "ceiling",
+            Verdict::Lan => "lan",
+            Verdict::HopLimit => "hop_limit",
+            Verdict::Kernel => "kernel",
+        }
+    }
+
+    /// What becomes of the frame.
+    pub fn fate(self) -> &'static str {
+        match self {
+            Verdict::Wan | Verdict::Lan => "taken",
+            Verdict::Unknown | Verdict::Ceiling => "dropped",
+            Verdict::OtherMac
+            | Verdict::Vlan
+            | Verdict::OtherEthertype
+            | Verdict::Malformed
+            | Verdict::Fragment
+            | Verdict::Options
+            | Verdict::HopLimit
+            | Verdict::Kernel => "kernel",
+        }
+    }
+}
+
 /// A frame's verdict, and where in it that stands which was taken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arrival {

@@ -287,6 +287,10 @@ mod tests {
         fn hop(&self, _destination: IpAddr) -> Option<Hop> {
             None
         }
+        fn port(&self) -> u16 {
+            51820
+        }
+
         fn tunnel_mtu(&self) -> usize {
             1420
         }

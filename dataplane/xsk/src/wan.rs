@@ -23,7 +23,6 @@ pub struct WanPort<S> {
     ways: Ways,
     site: S,
     interface: u32,
-    port: u16,
     /// The identification of the next IPv4 packet.
     id: u16,
     arrived: Vec<Frame>,
@@ -40,8 +39,6 @@ pub struct WanParts<S> {
     pub site: S,
     /// The device's number.
     pub interface: u32,
-    /// The UDP port that datagrams leave from.
-    pub port: u16,
     /// Whether the XDP program is attached in generic mode.
     pub generic: bool,
 }
@@ -56,7 +53,6 @@ impl<S: Site> WanPort<S> {
             ways: Ways::new(parts.queue, parts.socket, parts.generic),
             site: parts.site,
             interface: parts.interface,
-            port: parts.port,
             id: 0,
             arrived: Vec::with_capacity(256),
             forgotten: VecDeque::with_capacity(FORGOTTEN),
@@ -106,7 +102,7 @@ impl<S: Site> WanPort<S> {
         };
         let outer = Outer {
             macs: hop.macs,
-            source: SocketAddr::new(source, self.port),
+            source: SocketAddr::new(source, self.site.port()),
             destination: path.remote,
             traffic_class: frame.meta.traffic_class,
             id: self.id,

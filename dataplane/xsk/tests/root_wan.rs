@@ -62,6 +62,10 @@ impl Site for Told {
         })
     }
 
+    fn port(&self) -> u16 {
+        PORT
+    }
+
     fn tunnel_mtu(&self) -> usize {
         1420
     }
@@ -163,7 +167,6 @@ fn side(namespace: Namespace, interface: u32, told: Told, mode: AttachMode) -> S
         socket: Box::new(socket),
         site: told.clone(),
         interface,
-        port: PORT,
         generic: mode == AttachMode::Generic,
     });
     Side {

@@ -5,6 +5,7 @@ use crate::text::{KEY_A, KEY_B, SECRET, read, survives};
 use std::collections::HashSet;
 use std::io;
 use std::path::Path;
+use weir_abi::change::{Change, ChangeSet};
 use weir_abi::desired::{Origin, Peer};
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::{PresharedKey, PublicKey};
@@ -14,6 +15,7 @@ use weir_config::conf::{Conf, import};
 use weir_config::edit::{PeerEntry, add_peer, remove_peer, set_endpoint};
 use weir_config::key::KeyFile;
 use weir_config::problem::Problems;
+use weir_engine::Applier;
 
 /// Pieces of a `weir.toml`. The secret stands only where a secret may stand, or behind a key that is misspelt.
 const TOML: &[&str] = &[
@@ -94,6 +96,24 @@ const TOML: &[&str] = &[
     "1979-05-27T07:32:00Z\n",
     "inf\n",
     "1.5\n",
+    "[[rule]]\n",
+    "rule = ",
+    "action = ",
+    "\"accept\"\n",
+    "\"deny\"\n",
+    "from = ",
+    "to = ",
+    "protocol = ",
+    "\"tcp\"\n",
+    "\"icmp\"\n",
+    "ports = ",
+    "log = ",
+    "groups = [\"staff\"]\n",
+    "\"group:staff\"",
+    "\"peer:laptop\"",
+    "\"any\"",
+    "443",
+    "\"8000-8100\"",
 ];
 
 /// Pieces of a `.conf`.
@@ -157,7 +177,7 @@ fn parse(text: &str) -> Result<Config, Problems> {
     Config::parse(text, "weir.toml", &file)
 }
 
-/// Every problem has its line and shows no secret; a configuration is consistent in itself.
+/// Every problem has its line and shows no secret; a configuration is consistent in itself, and so the data plane takes it.
 pub fn toml(data: &[u8]) {
     let text = read(&mut Input::new(data), TOML);
     match parse(&text) {
@@ -212,6 +232,17 @@ fn consistent(config: &Config) {
     }
     assert!(!config.interface.private_key.is_zero());
     assert!(config.mtu().is_none_or(|mtu| mtu >= 576));
+    let desired = config.desired();
+    let set = ChangeSet {
+        base: None,
+        origin: Origin::File,
+        changes: vec![
+            Change::PrivateKey(desired.private_key),
+            Change::ReplacePeers(desired.peers),
+            Change::ReplaceRules(desired.rules),
+        ],
+    };
+    assert_eq!(Applier::new(1, 1420).check(&set), Ok(()));
 }
 
 /// A peer added and taken away again leaves everything else as it was, lines and meaning.

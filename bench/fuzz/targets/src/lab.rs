@@ -32,7 +32,8 @@ struct Answer {
     peer: PeerId,
     timestamp: Tai64n,
     response: [u8; RESPONSE_LEN],
-    keys: SessionKeys,
+    keys: Box<SessionKeys>,
+    identity_serial: u64,
 }
 
 /// Where tables are published.
@@ -142,12 +143,14 @@ impl Lab {
                     timestamp,
                     response,
                     keys,
+                    identity_serial,
                     ..
                 } => Some(Answer {
                     peer,
                     timestamp,
                     response: *response,
                     keys,
+                    identity_serial,
                 }),
                 _ => None,
             }
@@ -158,6 +161,7 @@ impl Lab {
                 timestamp,
                 response,
                 keys,
+                identity_serial,
             }) => Outcome::Responded {
                 peer,
                 shard,
@@ -166,6 +170,7 @@ impl Lab {
                 response: Box::new(response),
                 keys,
                 proved,
+                identity_serial,
             },
             None => Outcome::Refused {
                 index,

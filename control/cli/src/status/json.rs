@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use weir_abi::desired::Origin;
-use weir_abi::status::{PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
+use weir_abi::status::{DeviceStatus, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
 
 /// An array with one object per interface.
 pub fn render(statuses: &[Status]) -> String {
@@ -67,6 +67,7 @@ fn status(status: &Status) -> Value {
         "warnings": status.warnings,
         "handshake_queue": status.handshake_queue,
         "drops": counts(drops(status)),
+        "devices": status.devices.iter().map(device).collect::<Vec<_>>(),
         "shards": status.shards.iter().map(shard).collect::<Vec<_>>(),
         "rules": status.rules.iter().map(rule).collect::<Vec<_>>(),
         "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
@@ -89,9 +90,26 @@ fn shard(shard: &ShardStatus) -> Value {
     })
 }
 
+fn device(device: &DeviceStatus) -> Value {
+    let arrivals = device.arrivals.iter().map(|arrival| {
+        json!({
+            "kind": arrival.kind,
+            "fate": arrival.fate,
+            "frames": arrival.frames,
+        })
+    });
+    json!({
+        "device": device.device,
+        "role": device.role,
+        "attached": device.attached,
+        "arrivals": arrivals.collect::<Vec<_>>(),
+    })
+}
+
 fn port(port: &PortStatus) -> Value {
     json!({
         "role": port.role,
+        "queue": port.queue,
         "mode": port.mode,
         "rx_frames": port.rx_frames,
         "rx_bytes": port.rx_bytes,

@@ -4,7 +4,7 @@ use crate::term::{Table, Tone, bytes, duration, paint};
 use core::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 use weir_abi::drops::Drop;
-use weir_abi::status::{Health, PeerStatus, Status};
+use weir_abi::status::{ArrivalStatus, Health, PeerStatus, Status};
 
 /// The whole picture.
 pub fn render(status: &Status, now: SystemTime, colours: bool) -> String {
@@ -14,6 +14,7 @@ pub fn render(status: &Status, now: SystemTime, colours: bool) -> String {
     }
     for (title, table) in [
         ("shards", shards(status)),
+        ("devices", devices(status)),
         ("ports", ports(status)),
         ("drops", drops(status)),
         ("access rules", rules(status)),
@@ -100,6 +101,35 @@ fn shards(status: &Status) -> Table {
     table
 }
 
+/// What the XDP programs made of frames.
+fn devices(status: &Status) -> Table {
+    let mut table = Table::new(&["DEVICE", "ROLE", "PROGRAM", "TAKEN", "TO THE KERNEL", "DROPPED"]);
+    for device in &status.devices {
+        let of = |fate: &str| {
+            let arrivals: Vec<&ArrivalStatus> = device.arrivals.iter().filter(|a| a.fate == fate).collect();
+            let total: u64 = arrivals.iter().map(|arrival| arrival.frames).sum();
+            let kinds: Vec<String> = arrivals
+                .iter()
+                .map(|arrival| format!("{} {}", arrival.kind, arrival.frames))
+                .collect();
+            if kinds.is_empty() {
+                "0".to_owned()
+            } else {
+                format!("{total} ({})", kinds.join(", "))
+            }
+        };
+        table.row(vec![
+            plain(&device.device),
+            plain(&device.role),
+            plain(&device.attached),
+            plain(of("taken")),
+            plain(of("kernel")),
+            plain(of("dropped")),
+        ]);
+    }
+    table
+}
+
 fn ports(status: &Status) -> Table {
     let mut table = Table::new(&["SHARD", "PORT", "MODE", "RECEIVED", "SENT", "ERRORS"]);
     for (shard, port) in status
@@ -119,7 +149,10 @@ fn ports(status: &Status) -> Table {
         };
         table.row(vec![
             plain(shard),
-            plain(&port.role),
+            plain(match &port.queue {
+                Some(queue) => format!("{}, {queue}", port.role),
+                None => port.role.clone(),
+            }),
             plain(&port.mode),
             plain(format!("{} frames, {}", port.rx_frames, bytes(port.rx_bytes))),
             plain(format!("{} packets, {}", port.tx_packets, bytes(port.tx_bytes))),

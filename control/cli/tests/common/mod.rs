@@ -216,6 +216,7 @@ pub fn status(interface: &str) -> Status {
         aead: "avx2".to_owned(),
         steering: "ebpf".to_owned(),
         warnings: Vec::new(),
+        devices: Vec::new(),
         shards: Vec::new(),
         handshake_queue: 0,
         peers: Vec::new(),

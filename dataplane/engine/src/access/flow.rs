@@ -1,6 +1,7 @@
 //! What a packet shows of the flow it belongs to, and whether it can open one.
 
 use crate::tables::PeerId;
+use core::hash::{Hash, Hasher};
 use core::net::IpAddr;
 use weir_wire::ip::{self, Fragment, Packet, Version};
 use weir_wire::tcp;
@@ -15,7 +16,7 @@ const TCP_FLAGS_END: usize = 14;
 const UDP_HEADER: usize = 8;
 
 /// One direction of a flow, as far as one packet shows it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Flow {
     /// Where the packet comes from.
     pub source: IpAddr,
@@ -25,6 +26,36 @@ pub(crate) struct Flow {
     pub protocol: Option<u8>,
     /// Source and destination port of TCP and UDP; `None` for other protocols, and where they are not in the packet.
     pub ports: Option<(u16, u16)>,
+}
+
+/// In as few words as hold it: it is hashed once a packet.
+impl Hash for Flow {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let protocol = self.protocol.map_or(1 << 8, u64::from);
+        let ports = self.ports.map_or(0, |(source, destination)| {
+            1 << 16 | u64::from(source) << 32 | u64::from(destination) << 48
+        });
+        match (self.source, self.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => {
+                state.write_u64(u64::from(source.to_bits()) << 32 | u64::from(destination.to_bits()));
+                state.write_u64(ports | protocol);
+            }
+            (source, destination) => {
+                for address in [source, destination] {
+                    state.write_u128(bits(address));
+                }
+                state.write_u64(ports | protocol | 1 << 17);
+            }
+        }
+    }
+}
+
+/// An address as IPv6 writes it.
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
 }
 
 impl Flow {

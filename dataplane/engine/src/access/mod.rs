@@ -9,9 +9,11 @@ mod compile;
 mod flow;
 mod networks;
 mod recent;
+mod verdicts;
 
 pub(crate) use flow::{Flow, fragment_of, opening};
 pub(crate) use recent::Recent;
+pub(crate) use verdicts::Verdicts;
 
 use crate::tables::PeerId;
 use core::net::IpAddr;
@@ -23,8 +25,11 @@ use std::sync::Arc;
 use weir_abi::rule::{Action, Protocol, Rule};
 use weir_wire::ip;
 
+/// Rules that are walked for each packet; verdicts of longer lists are remembered.
+const WALKED_AT_MOST: usize = 4;
+
 /// A set of peers that the same rules concern.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClassId(u32);
 
 /// The rules as shards judge by them; immutable.
@@ -90,6 +95,11 @@ impl Access {
     /// Whether a change of this peer may change what is compiled.
     pub(crate) fn knows(&self, peer: PeerId) -> bool {
         self.by_peer.contains_key(&peer)
+    }
+
+    /// Whether to walk the rules of `class` costs more than to look up what they said last.
+    pub(crate) fn is_long(&self, class: ClassId) -> bool {
+        self.classes[class.0 as usize].len() > WALKED_AT_MOST
     }
 
     /// Judges a flow that a peer of `class` may be opening.

@@ -6,15 +6,32 @@ use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
 use weir_noise::Instant;
 
+/// A keyed hash of 64 bits, by which things are told apart that nobody outside may make alike.
+pub(super) struct Marks(u64, SharedSeed);
+
+impl Marks {
+    /// The hash of this key, which is random.
+    pub fn new(seed: [u64; 2]) -> Self {
+        Self(seed[0], SharedSeed::from_u64(seed[1]))
+    }
+
+    /// The mark of `what`.
+    pub fn of(&self, what: &impl Hash) -> u64 {
+        let mut hasher = FoldHasher::with_seed(self.0, &self.1);
+        what.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
 /// Entries of a bucket: one cache line.
 const WAYS: usize = 5;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// A set that forgets. Whether two things are the same is told by 64 bits of a keyed hash, which nobody outside knows.
+/// A set that forgets. Whether two things are the same is told by their marks.
 pub(crate) struct Recent {
     buckets: Vec<Bucket>,
-    seed: (u64, SharedSeed),
+    marks: Marks,
     life_s: u32,
 }
 
@@ -31,7 +48,7 @@ impl Recent {
     pub fn new(buckets: usize, life: Duration, seed: [u64; 2]) -> Self {
         Self {
             buckets: vec![Bucket::default(); buckets],
-            seed: (seed[0], SharedSeed::from_u64(seed[1])),
+            marks: Marks::new(seed),
             life_s: life.as_secs() as u32,
         }
     }
@@ -56,9 +73,7 @@ impl Recent {
     }
 
     fn place(&self, what: &impl Hash) -> (usize, u64) {
-        let mut hasher = FoldHasher::with_seed(self.seed.0, &self.seed.1);
-        what.hash(&mut hasher);
-        let mark = hasher.finish();
+        let mark = self.marks.of(what);
         (mark as usize % self.buckets.len(), mark)
     }
 }

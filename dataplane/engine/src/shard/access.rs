@@ -2,7 +2,7 @@
 //! from the gateway's side is remembered here, on the peer's home shard, for the answers to pass.
 
 use super::{Event, Now, Shard};
-use crate::access::{ClassId, Flow, Recent, Verdict, fragment_of, opening};
+use crate::access::{ClassId, Flow, Recent, Verdict, Verdicts, fragment_of, opening};
 use crate::indices::Place;
 use crate::limiter::Bucket;
 use crate::limits::*;
@@ -46,6 +46,8 @@ pub(super) struct Judging {
 struct Memory {
     /// Flows from the gateway's side, as the peer's answers show them.
     flows: Recent,
+    /// What long lists of rules said of flows.
+    verdicts: Verdicts,
     /// Packets whose first fragment passed.
     fragments: Recent,
     /// Denied flows that were told.
@@ -76,10 +78,14 @@ impl Shard {
         }
         if access.declared().is_empty() {
             judging.memory = None;
-        } else if judging.memory.is_none() {
+        } else if let Some(memory) = &mut judging.memory {
+            memory.verdicts.clear();
+        } else {
+            let verdicts = Verdicts::new(VERDICTS, [self.random.next_u64(), self.random.next_u64()]);
             let mut recent =
                 |buckets, life| Recent::new(buckets, life, [self.random.next_u64(), self.random.next_u64()]);
             judging.memory = Some(Memory {
+                verdicts,
                 flows: recent(FLOW_BUCKETS, FLOW_LIFE),
                 fragments: recent(FRAGMENT_BUCKETS, FRAGMENT_LIFE),
                 told: recent(DENIED_BUCKETS, DENIED_LIFE),
@@ -98,37 +104,73 @@ impl Shard {
         bytes: &[u8],
         now: Now,
     ) -> Result<(), Drop> {
-        let Some(memory) = &mut self.judging.memory else {
-            return Ok(());
-        };
+        if packet.is_fragment() {
+            return self.judge_fragment(peer, class, packet, bytes, now);
+        }
+        match opening(packet, bytes) {
+            Some(flow) => self.judge_flow(peer, class, flow, now),
+            None => Ok(()),
+        }
+    }
+
+    /// Later fragments go the way of their first, if that was seen.
+    fn judge_fragment(
+        &mut self,
+        peer: PeerId,
+        class: ClassId,
+        packet: &ip::Packet,
+        bytes: &[u8],
+        now: Now,
+    ) -> Result<(), Drop> {
         let fragmented = fragment_of(peer, packet, bytes);
         if packet.fragment == Fragment::Later
-            && fragmented.is_some_and(|of| memory.fragments.contains(&of, now.at))
+            && let (Some(memory), Some(of)) = (&self.judging.memory, &fragmented)
+            && memory.fragments.contains(of, now.at)
         {
             return Ok(());
         }
         if let Some(flow) = opening(packet, bytes) {
-            let decider = match self.tables.access.judge(class, &flow) {
-                Verdict::Accept(rule) => rule,
-                Verdict::Deny { rule: _, log: _ } if memory.flows.contains(&(peer, flow), now.at) => None,
-                Verdict::Deny { rule, log } => {
-                    self.judging.decided[usize::from(rule)] += 1;
-                    if log {
-                        self.tell_denied(peer, rule, flow, now);
-                    }
-                    return Err(Drop::RuleDenied);
-                }
-            };
-            if let Some(rule) = decider {
-                self.judging.decided[usize::from(rule)] += 1;
-            }
+            self.judge_flow(peer, class, flow, now)?;
         }
         if packet.fragment == Fragment::First
-            && let Some(of) = fragmented
+            && let (Some(memory), Some(of)) = (&mut self.judging.memory, &fragmented)
         {
-            memory.fragments.note(&of, now.at);
+            memory.fragments.note(of, now.at);
         }
         Ok(())
+    }
+
+    fn judge_flow(&mut self, peer: PeerId, class: ClassId, flow: Flow, now: Now) -> Result<(), Drop> {
+        let Judging {
+            decided,
+            memory: Some(memory),
+            ..
+        } = &mut self.judging
+        else {
+            return Ok(());
+        };
+        let access = &self.tables.access;
+        let verdict = if access.is_long(class) {
+            memory.verdicts.of(class, &flow, || access.judge(class, &flow))
+        } else {
+            access.judge(class, &flow)
+        };
+        match verdict {
+            Verdict::Accept(rule) => {
+                if let Some(rule) = rule {
+                    decided[usize::from(rule)] += 1;
+                }
+                Ok(())
+            }
+            Verdict::Deny { .. } if memory.flows.contains(&(peer, flow), now.at) => Ok(()),
+            Verdict::Deny { rule, log } => {
+                decided[usize::from(rule)] += 1;
+                if log {
+                    self.tell_denied(peer, rule, flow, now);
+                }
+                Err(Drop::RuleDenied)
+            }
+        }
     }
 
     /// Takes note of a packet to a peer, for the answers to it to pass. TCP's and ICMP's answers show themselves.

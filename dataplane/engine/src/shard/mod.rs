@@ -112,8 +112,8 @@ pub struct Shard {
     by_id: HashMap<PeerId, Place, RandomState>,
     /// Homes of peers that a handshake moved away from their first one, with the count of their moves.
     moved: HashMap<PeerId, (Slot, u32), RandomState>,
-    /// Endpoints of peers at home here, and how many peers are there.
-    endpoints: HashMap<SocketAddr, u32, RandomState>,
+    /// Endpoints of peers at home here.
+    endpoints: HashMap<SocketAddr, peers::Users, RandomState>,
     indices: Indices,
     wheel: Wheel,
     limiter: Limiter,

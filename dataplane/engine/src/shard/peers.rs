@@ -360,22 +360,32 @@ impl Shard {
         if let Some(before) = before {
             self.forget_endpoint(before.remote);
         }
-        *self.endpoints.entry(path.remote).or_insert(0) += 1;
+        let users = self.endpoints.entry(path.remote).or_default();
+        users.count += 1;
+        users.only = (users.count == 1).then_some(place);
         self.tell(Event::Changed);
     }
 
     fn forget_endpoint(&mut self, remote: SocketAddr) {
-        if let Some(count) = self.endpoints.get_mut(&remote) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(users) = self.endpoints.get_mut(&remote) {
+            users.count -= 1;
+            users.only = None;
+            if users.count == 0 {
                 self.endpoints.remove(&remote);
             }
         }
     }
 
-    /// The local address towards `remote` no longer works.
+    /// The local address towards `remote` no longer works. Where that was everybody's, this comes once for each peer.
     pub(super) fn forget_source(&mut self, remote: SocketAddr) {
-        for peer in self.peers.iter_mut().flatten() {
+        let Some(users) = self.endpoints.get(&remote) else {
+            return;
+        };
+        let places = match users.only {
+            Some(place) => place as usize..place as usize + 1,
+            None => 0..self.peers.len(),
+        };
+        for peer in self.peers[places].iter_mut().flatten() {
             if let Some(path) = &mut peer.path
                 && path.remote == remote
             {
@@ -383,6 +393,14 @@ impl Shard {
             }
         }
     }
+}
+
+/// The peers at home here that have one endpoint.
+#[derive(Default)]
+pub(super) struct Users {
+    count: u32,
+    /// Which, if it is one and that is known without a search.
+    only: Option<Place>,
 }
 
 /// Where the peer is at home.

@@ -12,6 +12,7 @@ use weir_abi::desired::Origin;
 use weir_abi::drops::Drop;
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::{PrivateKey, PublicKey};
+use weir_frame::{LocalAddress, Path};
 
 const NOW: Now = Now {
     at: Instant::from_nanos(1_000_000_000),
@@ -260,4 +261,42 @@ fn a_snapshot_that_nobody_reads_stops_nothing() {
     drop(parts);
     bench.shard.poll(NOW);
     assert!(bench.shard.may_sleep());
+}
+
+// Catches a local address that stays though it no longer works, or goes with another peer's: where an endpoint is one
+// peer's, was several peers' and where it has been left.
+#[test]
+fn the_local_address_is_forgotten_by_whoever_is_at_the_endpoint() {
+    let mut bench = bench();
+    let places: Vec<Place> = (0..4).map(|_| bench.at_home().1).collect();
+    let at = |last: u8| Path {
+        remote: std::net::SocketAddr::new([203, 0, 113, last].into(), 7),
+        local: Some(LocalAddress {
+            ip: [192, 0, 2, 1].into(),
+            interface: 0,
+        }),
+    };
+    for endpoints in [
+        [1, 2, 3, 4],
+        [1, 1, 1, 4],
+        [2, 1, 2, 4],
+        [1, 2, 2, 2],
+        [5, 6, 7, 8],
+    ] {
+        for gone in 1..9 {
+            for (&place, endpoint) in places.iter().zip(endpoints) {
+                bench.shard.roam(place, at(endpoint));
+            }
+            bench.shard.forget_source(at(gone).remote);
+            for (&place, endpoint) in places.iter().zip(endpoints) {
+                let peer = bench.shard.peers[place as usize].as_ref().expect("the peer");
+                let local = peer.path.expect("a path").local;
+                assert_eq!(
+                    local.is_none(),
+                    endpoint == gone,
+                    "{endpoint} of {endpoints:?}, {gone} gone"
+                );
+            }
+        }
+    }
 }

@@ -1,9 +1,14 @@
-//! What other tables do to forwarded packets.
+//! What the tables of this host do to forwarded packets.
 
 use super::NftError;
 use super::message::{Nfnetlink, attributes};
+use std::collections::BTreeSet;
 
 const GETCHAIN: u16 = 4;
+const GETRULE: u16 = 7;
+
+const RULE_TABLE: u16 = 1;
+const RULE_CHAIN: u16 = 2;
 
 const CHAIN_TABLE: u16 = 1;
 const CHAIN_NAME: u16 = 3;
@@ -12,8 +17,10 @@ const CHAIN_POLICY: u16 = 5;
 
 const HOOK_NUMBER: u16 = 1;
 
-/// NF_INET_FORWARD.
+/// NF_INET_PRE_ROUTING, NF_INET_FORWARD and NF_INET_POST_ROUTING.
+const PREROUTING: u32 = 0;
 const FORWARD: u32 = 2;
+const POSTROUTING: u32 = 4;
 
 /// NF_DROP.
 const DROP: u32 = 0;
@@ -21,28 +28,89 @@ const DROP: u32 = 0;
 /// The chains that drop forwarded packets unless a rule of theirs accepts them, as `FAMILY TABLE CHAIN`: where there
 /// is one, the operator has to let the tunnel's traffic pass in it.
 pub fn forward_drops() -> Result<Vec<String>, NftError> {
-    let chains = Nfnetlink::open()?.dump(GETCHAIN, "listing chains")?;
+    let drops = |chain: &Chain| chain.hook == FORWARD && chain.drops;
+    let chains = chains(&mut Nfnetlink::open()?)?;
     Ok(chains
         .iter()
-        .filter_map(|(family, bytes)| drops(*family, bytes))
+        .filter(|chain| drops(chain))
+        .map(Chain::full_name)
         .collect())
 }
 
-fn drops(family: u8, bytes: &[u8]) -> Option<String> {
-    // NFPROTO_INET, NFPROTO_IPV4 and NFPROTO_IPV6; others number their hooks differently.
-    let family = match family {
-        1 => "inet",
-        2 => "ip",
-        10 => "ip6",
-        _ => return None,
+/// The chains that see packets which are forwarded and do something to them, as `FAMILY TABLE CHAIN`: they have a rule, or
+/// drop what has none. A packet that is forwarded past the kernel passes none of them.
+pub fn forwarding_chains() -> Result<Vec<String>, NftError> {
+    let mut nfnetlink = Nfnetlink::open()?;
+    let rules = nfnetlink.dump(GETRULE, "listing rules")?;
+    let with_rules: BTreeSet<(u8, String, String)> = rules
+        .iter()
+        .filter_map(|(family, bytes)| Some((*family, text(bytes, RULE_TABLE)?, text(bytes, RULE_CHAIN)?)))
+        .collect();
+    let does_something = |chain: &Chain| {
+        let key = (chain.family, chain.table.clone(), chain.name.clone());
+        matches!(chain.hook, PREROUTING | FORWARD | POSTROUTING) && (chain.drops || with_rules.contains(&key))
     };
-    let of = |kind: u16| attributes(bytes).find(|(k, _)| *k == kind).map(|(_, v)| v);
+    let chains = chains(&mut nfnetlink)?;
+    Ok(chains
+        .iter()
+        .filter(|chain| does_something(chain))
+        .map(Chain::full_name)
+        .collect())
+}
+
+/// A chain that the kernel sends packets through.
+struct Chain {
+    family: u8,
+    table: String,
+    name: String,
+    hook: u32,
+    drops: bool,
+}
+
+impl Chain {
+    fn full_name(&self) -> String {
+        let family = match self.family {
+            1 => "inet",
+            2 => "ip",
+            _ => "ip6",
+        };
+        format!("{family} {} {}", self.table, self.name)
+    }
+}
+
+fn chains(nfnetlink: &mut Nfnetlink) -> Result<Vec<Chain>, NftError> {
+    let chains = nfnetlink.dump(GETCHAIN, "listing chains")?;
+    Ok(chains
+        .iter()
+        .filter_map(|(family, bytes)| chain(*family, bytes))
+        .collect())
+}
+
+fn chain(family: u8, bytes: &[u8]) -> Option<Chain> {
+    // NFPROTO_INET, NFPROTO_IPV4 and NFPROTO_IPV6; others number their hooks differently.
+    if !matches!(family, 1 | 2 | 10) {
+        return None;
+    }
     let number = |value: &[u8]| value.first_chunk::<4>().map(|v| u32::from_be_bytes(*v));
-    let text = |value: &[u8]| String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned();
-    let hook = attributes(of(CHAIN_HOOK)?)
-        .find(|(k, _)| *k == HOOK_NUMBER)
-        .and_then(|(_, v)| number(v))?;
-    let policy = number(of(CHAIN_POLICY)?)?;
-    let (table, chain) = (text(of(CHAIN_TABLE)?), text(of(CHAIN_NAME)?));
-    (hook == FORWARD && policy == DROP).then(|| format!("{family} {table} {chain}"))
+    let hook = attributes(attribute(bytes, CHAIN_HOOK)?)
+        .find(|(kind, _)| *kind == HOOK_NUMBER)
+        .and_then(|(_, value)| number(value))?;
+    Some(Chain {
+        family,
+        table: text(bytes, CHAIN_TABLE)?,
+        name: text(bytes, CHAIN_NAME)?,
+        hook,
+        drops: attribute(bytes, CHAIN_POLICY).and_then(number) == Some(DROP),
+    })
+}
+
+fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes)
+        .find(|(k, _)| *k == kind)
+        .map(|(_, value)| value)
+}
+
+fn text(bytes: &[u8], kind: u16) -> Option<String> {
+    let value = attribute(bytes, kind)?;
+    Some(String::from_utf8_lossy(value.strip_suffix(&[0]).unwrap_or(value)).into_owned())
 }

@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_abi::prefix::Prefix;
 use weir_config::{Port, PortMode, PortRole};
 use weir_frame::{Home, PoolSize};
+use weir_nic::Nic;
 use weir_xdp_prog::{
     ArrivalProgram, ArrivalSettings, AttachError, AttachMode, Attachment, LoadError, MapError, VERDICTS,
 };
-use weir_xsk::{CHUNK, Copying, MemoryError, OpenError, Queue, SocketOptions, Store};
+use weir_xsk::{CHUNK, CHUNK_OF_WHOLE_KIB, Copying, MemoryError, OpenError, Queue, SocketOptions, Store};
 
 /// Frames of one queue: half of them may lie with the kernel to be filled, the rest is for what is sent.
 const FRAMES: usize = 3072;
@@ -83,6 +84,8 @@ pub struct Card {
     role: PortRole,
     mode: PortMode,
     attached: AttachMode,
+    /// Bytes of a frame.
+    chunk: usize,
     program: ArrivalProgram,
     _attachment: Attachment,
     facts: Arc<ArcSwap<Facts>>,
@@ -114,6 +117,7 @@ impl Card {
                 device: device.clone(),
                 source,
             })?;
+        let chunk = chunk(&device);
         let wan = port.role == PortRole::Wan;
         let facts = Facts {
             mac,
@@ -126,6 +130,7 @@ impl Card {
             role: port.role,
             mode: port.mode,
             attached,
+            chunk,
             program,
             _attachment: attachment,
             facts: Arc::new(ArcSwap::from_pointee(facts)),
@@ -184,7 +189,7 @@ impl Card {
     pub fn queue(&self, queue: u32, home: Home) -> Result<Option<Queue>, CardError> {
         let size = PoolSize {
             small: FRAMES,
-            small_bytes: CHUNK,
+            small_bytes: self.chunk,
             large: 0,
             large_bytes: 0,
             ..PoolSize::default()
@@ -307,6 +312,15 @@ impl Card {
             device: self.device.clone(),
             source,
         }
+    }
+}
+
+/// Bytes of a frame that the device's driver can do with. Of a device that says nothing of itself, nearly every card's.
+fn chunk(device: &str) -> usize {
+    let nic = Nic::read(device).ok();
+    match nic.as_ref().and_then(Nic::known_driver) {
+        Some(driver) if driver.buffers_of_whole_kib => CHUNK_OF_WHOLE_KIB,
+        Some(_) | None => CHUNK,
     }
 }
 

@@ -128,6 +128,10 @@ impl Site for View {
         }
     }
 
+    fn port(&self) -> u16 {
+        self.facts.port
+    }
+
     fn tunnel_mtu(&self) -> usize {
         self.facts.tunnel_mtu.into()
     }

@@ -7,6 +7,7 @@
 //! Queue n is shard n's. Queues beyond the shards are left to the kernel, whose UDP sockets and TUN device carry their
 //! packets as they do without AF_XDP; so does a shard without a queue.
 
+pub mod bypass;
 mod card;
 mod facts;
 mod surveyor;

@@ -19,6 +19,7 @@ const PLAIN: Driver = Driver {
     numbers_of_channels_since: None,
     mtu_most: None,
     merging: Merging::Never,
+    buffers_of_whole_kib: false,
     strips_tags: false,
     remark: "",
 };
@@ -47,25 +48,31 @@ pub(super) const DRIVERS: &[Driver] = &[
         remark: "stop traffic before the gateway ends: taking a program off under load has hung this driver",
         ..INTEL
     },
-    // ethernet/intel/ixgbe: ixgbe_xsk_wakeup; ixgbe_xdp_setup refuses LRO, SR-IOV and DCB, and counts one tag.
+    // ethernet/intel/ixgbe: ixgbe_xsk_wakeup; ixgbe_xdp_setup refuses LRO, SR-IOV and DCB, and counts one tag;
+    // ixgbe_configure_srrctl writes whole KiB for the 82599.
     Driver {
         name: "ixgbe",
         mtu_most: Some(3050),
         merging: Merging::Refused,
+        buffers_of_whole_kib: true,
         remark: "a program is refused while virtual functions (SR-IOV) or DCB are on",
         ..INTEL
     },
-    // ethernet/intel/igb: igb_xsk.c is not in 6.12 and came with 6.14; igb_xsk_wakeup, igb_change_mtu.
+    // ethernet/intel/igb: igb_xsk.c is not in 6.12 and came with 6.14; igb_xsk_wakeup, igb_change_mtu. Its buffers were
+    // seen in bench/vm/zero-copy: of 2 KiB chunks, frames beyond 1 KiB arrive in two pieces.
     Driver {
         name: "igb",
         zero_copy: ZeroCopy::Since(KernelVersion(6, 14), ""),
+        buffers_of_whole_kib: true,
         remark: "much traffic for the kernel on the same queues can exhaust the receive rings",
         ..INTEL
     },
-    // ethernet/intel/igc: igc_xsk_wakeup; jumbo frames are refused with XDP (igc_change_mtu, igc_xdp_set_prog).
+    // ethernet/intel/igc: igc_xsk_wakeup; jumbo frames are refused with XDP (igc_change_mtu, igc_xdp_set_prog);
+    // IGC_SRRCTL_BSIZEPKT is in KiB.
     Driver {
         name: "igc",
         mtu_most: Some(1500),
+        buffers_of_whole_kib: true,
         ..INTEL
     },
     // ethernet/mellanox/mlx5/core: mlx5e_xsk_wakeup needs a program (mlx5e_xdp_is_active), mlx5e_xdp_allowed refuses

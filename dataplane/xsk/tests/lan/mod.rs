@@ -97,6 +97,10 @@ impl Site for Told {
         })
     }
 
+    fn port(&self) -> u16 {
+        51820
+    }
+
     fn tunnel_mtu(&self) -> usize {
         self.tunnel_mtu.load(Ordering::Relaxed)
     }
