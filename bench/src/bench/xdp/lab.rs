@@ -149,7 +149,7 @@ fn device(namespace: &Namespace, name: &str) -> Result<Device> {
 fn drop_arriving(namespace: &Namespace, device: &str) -> Result<()> {
     let rules = format!(
         "table netdev sink {{ chain in {{ type filter hook ingress device \"{device}\" priority 0; \
-         udp dport {HANDSHAKE_PORT} accept; meta protocol ip drop; }} }}"
+         udp dport {HANDSHAKE_PORT} accept; meta protocol ip drop; }}; }}"
     );
     namespace.run(programs::tool("nft")?.arg(rules)).map(drop)
 }
