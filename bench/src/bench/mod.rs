@@ -67,7 +67,8 @@ impl Reports {
 
     /// Whether everything that was asked for could be measured.
     pub fn are_whole(&self) -> bool {
-        self.gateway.as_ref().is_none_or(Report::is_whole) && self.xdp.as_ref().is_none_or(XdpReport::is_whole)
+        self.gateway.as_ref().is_none_or(Report::is_whole)
+            && self.xdp.as_ref().is_none_or(XdpReport::is_whole)
     }
 }
 

@@ -4,12 +4,16 @@
 //! by the other device. Each device has memory of its own, as Weir's ports have, so each frame is copied once, from the
 //! one into the other; that is the pass over the bytes that sealing and opening make as well. Frames keep their length:
 //! sealed ones come in sealed and go out sealed, plain ones plain.
+//!
+//! Where its queues hold less than a batch it waits for more, and the time of that is told apart: its work for a packet is
+//! then that of whole batches, whether the sender keeps up with it or not.
 
 use std::net::IpAddr;
 use std::os::fd::AsFd as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::unistd::gettid;
 use weir_frame::Frame;
@@ -17,12 +21,16 @@ use weir_xdp_prog::{ArrivalProgram, ArrivalSettings, AttachMode, Attachment};
 use weir_xsk::Queue;
 
 use super::super::cores;
+use super::aead::own_time;
 use super::lab::{GATEWAY, Lab, Wire};
 use super::stores::Stores;
 use crate::{LabError, Result};
 
 /// Frames taken at a time.
 const BATCH: usize = 64;
+
+/// How long it waits for more than it found: a ring of 1,024 entries holds what arrives meanwhile.
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// One device with its only queue and the program that feeds it.
 struct Side {
@@ -33,28 +41,29 @@ struct Side {
     _attachment: Attachment,
 }
 
-/// Forwards on a core while `work` is done, which is told the forwarding thread's number.
+/// Forwards on a core while `work` is done, which is told the forwarding thread's number, and of its time on a core the
+/// nanoseconds in which it waited.
 pub(super) fn run<T>(
     (lab, stores): (&Lab, &Stores),
     mode: AttachMode,
     core: usize,
-    work: impl FnOnce(i32) -> Result<T>,
+    work: impl FnOnce(i32, &AtomicU64) -> Result<T>,
 ) -> Result<T> {
     let mut wan = Side::open((lab, stores), &lab.wan, mode)?;
     let mut lan = Side::open((lab, stores), &lab.lan, mode)?;
-    let ended = AtomicBool::new(false);
+    let (ended, waited) = (AtomicBool::new(false), AtomicU64::new(0));
     let worked = thread::scope(|scope| {
         let (tell, told) = mpsc::channel();
-        let (wan, lan, ended) = (&mut wan, &mut lan, &ended);
+        let (wan, lan, ended, waited) = (&mut wan, &mut lan, &ended, &waited);
         let forwarding = scope.spawn(move || {
             cores::hold(&[core])?;
             // The other side waits for it, and takes silence for an error.
             let _ = tell.send(gettid().as_raw());
-            forward(wan, lan, ended);
+            forward(wan, lan, ended, waited);
             Ok(())
         });
         let worked = match told.recv() {
-            Ok(thread) => work(thread),
+            Ok(thread) => work(thread, waited),
             Err(mpsc::RecvError) => Err(LabError::io("start the forwarder")(std::io::Error::other(
                 "it ended",
             ))),
@@ -72,10 +81,9 @@ pub(super) fn run<T>(
 
 impl Side {
     fn open((lab, stores): (&Lab, &Stores), wire: &Wire, mode: AttachMode) -> Result<Self> {
-        let failed =
-            |error: &dyn std::fmt::Display| {
-                LabError::io(format!("forward on {}", wire.name))(std::io::Error::other(error.to_string()))
-            };
+        let failed = |error: &dyn std::fmt::Display| {
+            LabError::io(format!("forward on {}", wire.name))(std::io::Error::other(error.to_string()))
+        };
         let program = ArrivalProgram::load().map_err(|error| failed(&error))?;
         let settings = ArrivalSettings {
             mac: wire.near.mac,
@@ -110,19 +118,31 @@ impl Side {
     }
 }
 
-fn forward(wan: &mut Side, lan: &mut Side, ended: &AtomicBool) {
+fn forward(wan: &mut Side, lan: &mut Side, ended: &AtomicBool, waited: &AtomicU64) {
     let mut arrived = Vec::with_capacity(BATCH);
     let mut leaving = Vec::with_capacity(BATCH);
     while !ended.load(Ordering::Relaxed) {
-        pass(wan, lan, &mut arrived, &mut leaving);
-        pass(lan, wan, &mut arrived, &mut leaving);
+        let moved = pass(wan, lan, &mut arrived, &mut leaving) + pass(lan, wan, &mut arrived, &mut leaving);
+        if moved < BATCH {
+            waited.fetch_add(wait(), Ordering::Relaxed);
+        }
     }
 }
 
-/// One batch from a device to the other. What that has no room for is dropped.
-fn pass(from: &mut Side, to: &mut Side, arrived: &mut Vec<Frame>, leaving: &mut Vec<Frame>) {
-    if from.queue.receive(arrived, BATCH) == 0 {
-        return;
+/// Waits without leaving the core, for waking up costs, and says how many nanoseconds of the core that took.
+fn wait() -> u64 {
+    let (began, before) = (Instant::now(), own_time());
+    while began.elapsed() < PAUSE {
+        std::hint::spin_loop();
+    }
+    u64::try_from((own_time() - before).as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// One batch from a device to the other; says how many arrived. What the other has no room for is dropped.
+fn pass(from: &mut Side, to: &mut Side, arrived: &mut Vec<Frame>, leaving: &mut Vec<Frame>) -> usize {
+    let count = from.queue.receive(arrived, BATCH);
+    if count == 0 {
+        return 0;
     }
     to.queue.complete();
     for frame in arrived.drain(..) {
@@ -138,4 +158,5 @@ fn pass(from: &mut Side, to: &mut Side, arrived: &mut Vec<Frame>, leaving: &mut 
     leaving
         .drain(..)
         .for_each(|frame| to.queue.pool().give_back(frame));
+    count
 }

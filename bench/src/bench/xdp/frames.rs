@@ -1,6 +1,7 @@
 //! What is sent: whole Ethernet frames of one length, one behind the other.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::thread;
 
 use weir_crypto::{Plaintext, Seal, TAG_BYTES};
@@ -9,6 +10,7 @@ use weir_wire::ethernet;
 use weir_wire::outer::{LEN_V4, Outer};
 use weir_wire::wireguard::TRANSPORT_HEADER_LEN;
 
+use super::super::cores::hold;
 use super::super::pair::TUNNEL_MTU;
 use super::super::sessions;
 use super::lab::{FAR, GATEWAY, INNER, Lab, SERVER, Wire};
@@ -71,6 +73,16 @@ pub(super) fn hollow(lab: &Lab, inner: usize) -> Frames {
     Frames::repeated(frame)
 }
 
+/// A message of a session without a packet (whitepaper, 6.5).
+pub(super) fn keepalive(lab: &Lab, session: &mut Keypair) -> Result<Vec<u8>> {
+    let header = outer(lab, message_len(0));
+    let counters = reserve(session, 1)?;
+    let mut frame = header.clone();
+    let key = (session.remote().0, session.send_key());
+    seal(&mut frame, &header, &[], key, counters.start);
+    Ok(frame)
+}
+
 /// Transport messages of a session with packets of `inner` bytes, as many as there is room for, sealed by all cores that
 /// the thread may use.
 pub(super) fn sealed(lab: &Lab, inner: usize, session: &mut Keypair, cores: usize) -> Result<Frames> {
@@ -78,12 +90,7 @@ pub(super) fn sealed(lab: &Lab, inner: usize, session: &mut Keypair, cores: usiz
     let packet = packet(&lab.wan, Direction::In, inner)[ethernet::HEADER_LEN..].to_vec();
     let stride = header.len();
     let count = MESSAGES.min(MEMORY / stride);
-    let counters = session
-        .reserve_many(sessions::now(), u32::try_from(count).expect("a few millions"))
-        .map_err(|_| LabError::Missing {
-            program: "a session".into(),
-            remedy: "it is older than a handshake may be",
-        })?;
+    let counters = reserve(session, count)?;
     let mut bytes = vec![0; stride * count];
     let share = count.div_ceil(cores.max(1)).next_multiple_of(BATCH);
     let (remote, key) = (session.remote().0, session.send_key());
@@ -104,6 +111,17 @@ pub(super) fn sealed(lab: &Lab, inner: usize, session: &mut Keypair, cores: usiz
         stride,
         once: true,
     })
+}
+
+/// The next counters of a session.
+fn reserve(session: &mut Keypair, count: usize) -> Result<Range<u64>> {
+    let count = u32::try_from(count).expect("a few millions");
+    session
+        .reserve_many(sessions::now(), count)
+        .map_err(|_| LabError::Missing {
+            program: "a session".into(),
+            remedy: "it is older than a handshake may be",
+        })
 }
 
 /// Makes each of the frames in `batch` a message around the packet, with counters from `first` on.
@@ -127,8 +145,12 @@ fn seal(batch: &mut [u8], header: &[u8], packet: &[u8], (remote, key): (u32, &[u
 
 /// Bytes of a transport message (whitepaper, 5.4.6).
 fn message_len(inner: usize) -> usize {
-    let padded = inner.next_multiple_of(16).min(TUNNEL_MTU.into());
-    TRANSPORT_HEADER_LEN + padded + TAG_BYTES
+    TRANSPORT_HEADER_LEN + padded(inner) + TAG_BYTES
+}
+
+/// Bytes of a packet as it is sealed.
+pub(super) fn padded(inner: usize) -> usize {
+    inner.next_multiple_of(16).min(TUNNEL_MTU.into())
 }
 
 /// A frame for the gateway's WAN port with a datagram of so many zeros.
@@ -171,11 +193,12 @@ fn frame(wire: &Wire, source: SocketAddr, destination: SocketAddr, mut bytes: Ve
     bytes
 }
 
-/// The frames of a case for a contender with this session, or with none.
-pub(super) fn of(lab: &Lab, case: Case, session: Option<&mut Keypair>, cores: usize) -> Result<Frames> {
+/// The frames of a case for a contender with this session, or with none, made on all of these cores.
+pub(super) fn of(lab: &Lab, case: Case, session: Option<&mut Keypair>, cores: &[usize]) -> Result<Frames> {
+    hold(cores)?;
     match (case.direction, session) {
         (Direction::Out, _) => Ok(plain(lab, case.bytes)),
         (Direction::In, None) => Ok(hollow(lab, case.bytes)),
-        (Direction::In, Some(session)) => sealed(lab, case.bytes, session, cores),
+        (Direction::In, Some(session)) => sealed(lab, case.bytes, session, cores.len()),
     }
 }

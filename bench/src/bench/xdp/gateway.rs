@@ -30,7 +30,12 @@ pub(super) struct Gateway {
 impl Gateway {
     /// Starts it with one or two shards. The far end shakes hands on the first queue, so that its home is the first
     /// shard, and from then on speaks from another port.
-    pub fn start((lab, stores): (&Lab, &Stores), mode: AttachMode, shards: usize, held: &Cores) -> Result<Self> {
+    pub fn start(
+        (lab, stores): (&Lab, &Stores),
+        mode: AttachMode,
+        shards: usize,
+        held: &Cores,
+    ) -> Result<Self> {
         // What is no shard works beside them.
         cores::hold(&held.rest)?;
         let key = KeyPair::seeded(1);
@@ -44,7 +49,8 @@ impl Gateway {
             cores::hold_thread(thread.number(), &[core])?;
             threads.push(thread);
         }
-        let session = shake_hands(lab, stores, &key)?;
+        let mut session = shake_hands(lab, stores, &key)?;
+        speak(lab, stores, &mut session)?;
         Ok(Self {
             session,
             shards: threads,
@@ -52,13 +58,11 @@ impl Gateway {
         })
     }
 
-    /// Frames that one shard handed to another so far, and packets dropped for want of frames or room.
+    /// Frames that one shard handed to another so far.
     pub fn handed_over(&self) -> Result<u64> {
         let status = self.configured.status()?;
         let shards = status["shards"].as_array().into_iter().flatten();
-        Ok(shards
-            .filter_map(|shard| shard["handed_over"].as_u64())
-            .sum())
+        Ok(shards.filter_map(|shard| shard["handed_over"].as_u64()).sum())
     }
 }
 
@@ -79,6 +83,17 @@ fn toml(lab: &Lab, interface: &str, key: &KeyPair, mode: AttachMode, shards: usi
     )
 }
 
+/// Has the far end be where its datagrams are dropped: the gateway answers to where it last heard an authentic message
+/// from (whitepaper, 6.5).
+fn speak(lab: &Lab, stores: &Stores, session: &mut Keypair) -> Result<()> {
+    let keepalive = frames::keepalive(lab, session)?;
+    let mut queue = sender::open(lab, stores, Direction::In, 0)?;
+    let mut batch = Vec::from_iter(sender::fresh(&mut queue, &keepalive));
+    queue.transmit(&mut batch);
+    stores.close(queue);
+    Ok(())
+}
+
 /// Sends the far end's messages on the first queue of the WAN's other end, and hears the answers by its kernel.
 fn shake_hands(lab: &Lab, stores: &Stores, gateway: &KeyPair) -> Result<Keypair> {
     let open = || -> std::io::Result<_> {
@@ -86,7 +101,10 @@ fn shake_hands(lab: &Lab, stores: &Stores, gateway: &KeyPair) -> Result<Keypair>
         socket.set_read_timeout(Some(sessions::ANSWER_LIMIT))?;
         Ok(socket)
     };
-    let socket = lab.far.enter(open).map_err(LabError::io("open the far end's socket"))?;
+    let socket = lab
+        .far
+        .enter(open)
+        .map_err(LabError::io("open the far end's socket"))?;
     let mut queue = sender::open(lab, stores, Direction::In, 0)?;
     let session = sessions::shake_hands(&socket, CLIENT, gateway.public(), |message| {
         let frame = frames::datagram(lab, HANDSHAKE_PORT, message);

@@ -10,6 +10,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use weir_xdp_prog::AttachMode;
+
 use super::super::interrupt::Stage;
 use super::super::pair::quiet_namespace;
 use crate::{LabError, Namespace, Result, Topology, programs};
@@ -41,6 +43,7 @@ pub(super) struct Lab {
     pub wan: Wire,
     /// The gateway's LAN device and the other end of its pair.
     pub lan: Wire,
+    mode: AttachMode,
     // Last, because fields are dropped in this order.
     topology: Arc<Topology>,
 }
@@ -66,15 +69,15 @@ pub(super) struct Device {
 }
 
 impl Lab {
-    /// Builds it. Neighbours are known for good, and what leaves the gateway is dropped where it arrives, uncounted but
-    /// by the interface.
-    pub fn new(stage: &Stage) -> Result<Self> {
+    /// Builds it for programs attached in this mode. Neighbours are known for good, and what leaves the gateway is dropped
+    /// where it arrives, uncounted but by the interface.
+    pub fn new(stage: &Stage, mode: AttachMode) -> Result<Self> {
         let topology = stage.topology()?;
         let far = quiet_namespace(&topology, "far")?;
         let gateway = quiet_namespace(&topology, "gateway")?;
         let server = quiet_namespace(&topology, "server")?;
-        let wan = wire("wan", (&gateway, "192.0.2.1/24"), (&far, "192.0.2.2/24"))?;
-        let lan = wire("lan", (&gateway, "10.1.0.1/24"), (&server, "10.1.0.2/24"))?;
+        let wan = wire("wan", mode, (&gateway, "192.0.2.1/24"), (&far, "192.0.2.2/24"))?;
+        let lan = wire("lan", mode, (&gateway, "10.1.0.1/24"), (&server, "10.1.0.2/24"))?;
         for (wire, address) in [(&wan, FAR), (&lan, SERVER)] {
             let mac = written(wire.away.mac);
             gateway.ip(&format!(
@@ -94,6 +97,7 @@ impl Lab {
             server,
             wan,
             lan,
+            mode,
             topology,
         })
     }
@@ -101,17 +105,34 @@ impl Lab {
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
+
+    /// The queue at a pair's other end from which frames arrive at the gateway's queue of this number.
+    pub fn sending_queue(&self, queue: u32) -> u32 {
+        match self.mode {
+            AttachMode::Driver => queue,
+            // A frame that veth did not take by NAPI is seen on the queue before the one it was sent on, for the kernel
+            // counts recorded queues from one; those of the first have none recorded.
+            AttachMode::Generic if queue == 0 => 0,
+            AttachMode::Generic => queue + 1,
+        }
+    }
 }
 
-/// A pair with two queues at each end, both ends up.
+/// A pair with two queues at each end, both ends up. The other end has a third to send from where
+/// [`Lab::sending_queue`] says so; in driver mode the gateway's end must have as many to receive on.
 fn wire(
     name: &'static str,
+    mode: AttachMode,
     (near, near_address): (&Namespace, &str),
     (away, away_address): (&Namespace, &str),
 ) -> Result<Wire> {
-    const QUEUES: &str = "numrxqueues 2 numtxqueues 2";
+    let sending = match mode {
+        AttachMode::Driver => 2,
+        AttachMode::Generic => 3,
+    };
     near.ip(&format!(
-        "link add {name} {QUEUES} type veth peer name {name} netns {} {QUEUES}",
+        "link add {name} numrxqueues 2 numtxqueues 2 type veth \
+         peer name {name} netns {} numrxqueues 2 numtxqueues {sending}",
         away.name()
     ))?;
     for (namespace, address) in [(near, near_address), (away, away_address)] {

@@ -20,6 +20,7 @@ pub struct Report {
     ticks_per_s: f64,
     load_before: f64,
     entries: Vec<(Case, Mover, Vec<Window>)>,
+    aead: Vec<(Case, Vec<f64>)>,
     failures: Vec<String>,
 }
 
@@ -43,6 +44,7 @@ impl Report {
             ticks_per_s,
             load_before: machine::load(),
             entries: Vec::new(),
+            aead: Vec::new(),
             failures: Vec::new(),
         }
     }
@@ -58,10 +60,17 @@ impl Report {
         }
     }
 
-    pub(super) fn failed(&mut self, mode: AttachMode, mover: Mover, error: &LabError) {
+    /// Adds what the AEAD alone took for a packet, in [`ticks::UNIT`].
+    pub(super) fn add_aead(&mut self, case: Case, each: f64) {
+        match self.aead.iter_mut().find(|(of, _)| *of == case) {
+            Some((_, rounds)) => rounds.push(each),
+            None => self.aead.push((case, vec![each])),
+        }
+    }
+
+    pub(super) fn failed(&mut self, case: Case, mover: Mover, error: &LabError) {
         let error = error.to_string().replace('\n', " ");
-        self.failures
-            .push(format!("{} mode, {}: {error}", mode_name(mode), mover.name()));
+        self.failures.push(format!("{case}, {}: {error}", mover.name()));
     }
 
     /// Whether every case could be taken.
@@ -107,7 +116,11 @@ impl Report {
         );
         line(
             text,
-            &format!("- {} in a second: {:.0} million", ticks::UNIT, self.ticks_per_s / 1e6),
+            &format!(
+                "- {} in a second: {:.0} million",
+                ticks::UNIT,
+                self.ticks_per_s / 1e6
+            ),
         );
         line(text, &format!("- load before: {:.1}", self.load_before));
         if self.load_before / settings.xdp_cores.len() as f64 > BUSY {
@@ -124,16 +137,28 @@ impl Report {
     }
 
     fn write_table(&self, text: &mut String, mode: AttachMode) {
-        line(text, &format!("\n## {} mode, kpps and {} a packet\n", mode_name(mode), ticks::UNIT));
         line(
             text,
-            "| | bare | | Weir | | | | handed over | | | | |\n\
-             |---|---|---|---|---|---|---|---|---|---|---|---|\n\
-             | | kpps | cycles | kpps | offered | cycles | **beyond** | kpps | offered | home | receiving | **beyond, both** |",
+            &format!(
+                "\n## {} mode, kpps and {} a packet\n",
+                mode_name(mode),
+                ticks::UNIT
+            ),
+        );
+        line(
+            text,
+            "| | bare | | AEAD | Weir | | | | | handed over | | | | | |\n\
+             |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n\
+             | | kpps | cycles | cycles | kpps | offered | cycles | **beyond** | without AEAD \
+             | kpps | offered | home | receiving | **beyond, both** | without AEAD |",
         );
         for direction in [Direction::Out, Direction::In] {
             for bytes in SIZES {
-                let case = Case { mode, direction, bytes };
+                let case = Case {
+                    mode,
+                    direction,
+                    bytes,
+                };
                 let mut row = format!("| {}, {bytes} B", direction.name());
                 self.write_cells(&mut row, case);
                 line(text, &format!("{row} |"));
@@ -143,36 +168,27 @@ impl Report {
 
     fn write_cells(&self, row: &mut String, case: Case) {
         let mut cell = |value: String| write!(row, " | {value}").expect("writing to a String cannot fail");
-        let number = |mover, of: fn(&Window) -> f64, per: f64| {
-            let values: Vec<f64> = self.windows(case, mover).iter().map(of).collect();
-            if values.is_empty() {
-                return "–".to_owned();
-            }
-            format!("{:.0}", median(&values) / per)
-        };
+        let aead = self.aead(case);
         for mover in [Mover::Bare, Mover::Weir, Mover::HandedOver] {
-            cell(number(mover, |window| window.carried_pps, 1e3));
+            let all = |of: fn(&Window) -> f64| self.windows(case, mover).iter().map(of).collect::<Vec<_>>();
+            cell(shown(&all(|window| window.carried_pps / 1e3)));
             if mover != Mover::Bare {
-                cell(number(mover, |window| window.offered_pps, 1e3));
+                cell(shown(&all(|window| window.offered_pps / 1e3)));
             }
-            cell(number(mover, |window| window.home, 1.0));
-            if mover == Mover::HandedOver {
-                cell(number(mover, |window| window.other.unwrap_or(0.0), 1.0));
+            cell(shown(&all(|window| window.home)));
+            match mover {
+                Mover::Bare => {
+                    cell(shown(aead));
+                    continue;
+                }
+                Mover::Weir => {}
+                Mover::HandedOver => cell(shown(&all(|window| window.other.unwrap_or(0.0)))),
             }
-            if mover != Mover::Bare {
-                cell(self.shown_beyond(case, mover));
-            }
+            let beyond = self.beyond(case, mover);
+            let without: Vec<f64> = beyond.iter().zip(aead).map(|(all, aead)| all - aead).collect();
+            cell(shown_in_bold(&beyond));
+            cell(shown(&without));
         }
-    }
-
-    fn shown_beyond(&self, case: Case, mover: Mover) -> String {
-        let beyond = self.beyond(case, mover);
-        if beyond.is_empty() {
-            return "–".to_owned();
-        }
-        let least = beyond.iter().copied().fold(f64::INFINITY, f64::min);
-        let greatest = beyond.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        format!("**{:.0}** ({least:.0} to {greatest:.0})", median(&beyond))
     }
 
     /// What all shards of a mover spent for a packet beyond the forwarder, round by round.
@@ -182,6 +198,13 @@ impl Report {
         pairs
             .map(|(window, bare)| window.home + window.other.unwrap_or(0.0) - bare.home)
             .collect()
+    }
+
+    fn aead(&self, case: Case) -> &[f64] {
+        self.aead
+            .iter()
+            .find(|(of, _)| *of == case)
+            .map_or(&[], |(_, rounds)| rounds)
     }
 
     fn windows(&self, case: Case, mover: Mover) -> &[Window] {
@@ -194,34 +217,69 @@ impl Report {
     /// An array of `{mode, direction, bytes, mover, measure, value, unit, rounds}`; the value is the rounds' median.
     fn json(&self) -> String {
         let mut rows = Vec::new();
-        for (case, mover, windows) in &self.entries {
-            let mut add = |measure, unit, rounds: Vec<f64>| {
-                if rounds.is_empty() {
-                    return;
-                }
-                rows.push(Row {
-                    mode: mode_name(case.mode),
-                    direction: case.direction.name(),
-                    bytes: case.bytes,
-                    mover: mover.name(),
-                    measure,
-                    value: median(&rounds),
-                    unit,
-                    rounds,
-                });
-            };
-            let all = |of: fn(&Window) -> f64| windows.iter().map(of).collect::<Vec<_>>();
-            add("carried", "packets/s", all(|window| window.carried_pps));
-            add("offered", "packets/s", all(|window| window.offered_pps));
-            add("home", ticks::UNIT, all(|window| window.home));
-            let other: Vec<f64> = windows.iter().filter_map(|window| window.other).collect();
-            add("receiving", ticks::UNIT, other);
-            if *mover != Mover::Bare {
-                add("beyond", ticks::UNIT, self.beyond(*case, *mover));
+        let mut add = |case: Case, mover, measure, unit, rounds: Vec<f64>| {
+            if rounds.is_empty() {
+                return;
             }
+            rows.push(Row {
+                mode: mode_name(case.mode),
+                direction: case.direction.name(),
+                bytes: case.bytes,
+                mover,
+                measure,
+                value: median(&rounds),
+                unit,
+                rounds,
+            });
+        };
+        for (case, mover, windows) in &self.entries {
+            let all = |of: fn(&Window) -> f64| windows.iter().map(of).collect::<Vec<_>>();
+            let other: Vec<f64> = windows.iter().filter_map(|window| window.other).collect();
+            let name = mover.name();
+            add(
+                *case,
+                name,
+                "carried",
+                "packets/s",
+                all(|window| window.carried_pps),
+            );
+            add(
+                *case,
+                name,
+                "offered",
+                "packets/s",
+                all(|window| window.offered_pps),
+            );
+            add(*case, name, "home", ticks::UNIT, all(|window| window.home));
+            add(*case, name, "receiving", ticks::UNIT, other);
+            if *mover != Mover::Bare {
+                add(*case, name, "beyond", ticks::UNIT, self.beyond(*case, *mover));
+            }
+        }
+        for (case, rounds) in &self.aead {
+            add(*case, "AEAD", "each", ticks::UNIT, rounds.clone());
         }
         let json = serde_json::to_string_pretty(&rows).expect("rows hold only strings and numbers");
         json + "\n"
+    }
+}
+
+/// The median of the rounds.
+fn shown(rounds: &[f64]) -> String {
+    if rounds.is_empty() {
+        return "–".to_owned();
+    }
+    format!("{:.0}", median(rounds))
+}
+
+/// The same in bold, with the least and the greatest.
+fn shown_in_bold(rounds: &[f64]) -> String {
+    let least = rounds.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = rounds.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    match rounds {
+        [] => "–".to_owned(),
+        [_] => format!("**{}**", shown(rounds)),
+        _ => format!("**{}** ({least:.0} to {greatest:.0})", shown(rounds)),
     }
 }
 
@@ -237,6 +295,7 @@ mod tests {
 
     fn window(home: f64, other: Option<f64>) -> Window {
         Window {
+            arrived: 1_000_000,
             carried_pps: 1e6,
             offered_pps: 2e6,
             home,
@@ -250,19 +309,31 @@ mod tests {
     fn work_beyond_is_told_round_by_round() {
         let settings = Settings::parse(&std::collections::HashMap::new(), &[0, 1, 2]).unwrap();
         let mut report = Report::new(&settings, 1e9);
-        let rounds = [(100.0, 400.0, 250.0), (500.0, 900.0, 550.0), (100.0, 600.0, 300.0)];
+        let rounds = [
+            (100.0, 400.0, 250.0),
+            (500.0, 900.0, 550.0),
+            (100.0, 600.0, 300.0),
+        ];
         for (bare, weir, home) in rounds {
             report.add(CASE, Mover::Bare, window(bare, None));
             report.add(CASE, Mover::Weir, window(weir, None));
             report.add(CASE, Mover::HandedOver, window(home, Some(70.0)));
+            report.add_aead(CASE, bare / 2.0);
         }
         let text = report.markdown();
-        let row = "| in, 64 B | 1000 | 100 | 1000 | 2000 | 600 | **400** (300 to 500) \
-                   | 1000 | 2000 | 300 | 70 | **220** (120 to 270) |";
+        let row = "| in, 64 B | 1000 | 100 | 50 | 1000 | 2000 | 600 | **400** (300 to 500) | 250 \
+                   | 1000 | 2000 | 300 | 70 | **220** (120 to 270) | 170 |";
         assert!(text.contains(row), "{text}");
         assert_eq!(text.matches("| in, 64 B | – |").count(), 1, "{text}");
         let json: serde_json::Value = serde_json::from_str(&report.json()).unwrap();
-        let beyond = json.as_array().unwrap().iter().find(|row| row["measure"] == "beyond");
-        assert_eq!(beyond.unwrap()["rounds"], serde_json::json!([300.0, 400.0, 500.0]));
+        let beyond = json
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["measure"] == "beyond");
+        assert_eq!(
+            beyond.unwrap()["rounds"],
+            serde_json::json!([300.0, 400.0, 500.0])
+        );
     }
 }

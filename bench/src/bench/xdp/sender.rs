@@ -62,8 +62,9 @@ pub(super) fn flood<T>(
     worked
 }
 
-/// The queue that a direction's frames are sent from: they arrive on the gateway's queue of the same number.
+/// The queue that a direction's frames are sent from to arrive on the gateway's queue of this number.
 pub(super) fn open(lab: &Lab, stores: &Stores, direction: Direction, queue: u32) -> Result<Queue> {
+    let queue = lab.sending_queue(queue);
     match direction {
         Direction::Out => stores.open(&lab.server, lab.lan.away, queue),
         Direction::In => stores.open(&lab.far, lab.wan.away, queue),
@@ -78,7 +79,9 @@ fn send(queue: &mut Queue, frames: &Frames, progress: &Progress) {
             return;
         }
         for _ in 0..BATCH {
-            let Some(frame) = fresh(queue, frames.at(next)) else { break };
+            let Some(frame) = fresh(queue, frames.at(next)) else {
+                break;
+            };
             batch.push(frame);
             next += 1;
         }

@@ -57,9 +57,11 @@ impl Thread {
     /// Time on a core since it began: the first number of its `schedstat`.
     pub fn on_core(&self) -> Result<Duration> {
         let path = self.folder.join("schedstat");
-        let text =
-            fs::read_to_string(&path).map_err(LabError::io(format!("read {}", path.display())))?;
-        let nanos = text.split_whitespace().next().and_then(|number| number.parse().ok());
+        let text = fs::read_to_string(&path).map_err(LabError::io(format!("read {}", path.display())))?;
+        let nanos = text
+            .split_whitespace()
+            .next()
+            .and_then(|number| number.parse().ok());
         nanos.map(Duration::from_nanos).ok_or(LabError::Unreadable {
             program: "/proc",
             expected: "time on a core",

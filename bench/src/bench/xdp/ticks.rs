@@ -13,6 +13,11 @@ pub(super) const UNIT: &str = "TSC cycles";
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) const UNIT: &str = "ns";
 
+/// A time in units.
+pub(super) fn of(time: Duration) -> f64 {
+    time.as_secs_f64() * per_second()
+}
+
 /// Units in a second, as measured when this was first asked.
 pub(super) fn per_second() -> f64 {
     static PACE: OnceLock<f64> = OnceLock::new();
