@@ -188,6 +188,21 @@ impl XdpLab {
         self.gateway.restart(&self.topology)
     }
 
+    /// Removes a device of the gateway's, [`WAN`] or [`LAN`], with its other end.
+    pub fn unplug(&self, device: &str) -> Result<()> {
+        let removed = self.gateway.namespace().ip(&format!("link delete {device}"));
+        removed.map(drop)
+    }
+
+    /// Makes a device anew that was removed, where no router stands before the client.
+    pub fn plug(&self, device: &str) -> Result<()> {
+        let gateway = self.gateway.namespace();
+        match device {
+            WAN => connect_wan(&self.topology, &self.setup, &self.far, None, gateway),
+            _ => connect_lan(&self.topology, &self.setup, gateway, &self.server),
+        }
+    }
+
     /// What the gateway tells of itself.
     pub fn status(&self) -> Result<Status> {
         ipc::status(self.gateway.interface())

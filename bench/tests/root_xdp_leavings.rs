@@ -26,10 +26,14 @@ type Objects = BTreeSet<(&'static str, u32)>;
 fn objects_of(pid: u32) -> Objects {
     let folder = format!("/proc/{pid}/fdinfo");
     let files = fs::read_dir(folder).unwrap().flatten();
-    let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
+    let texts: Vec<String> = files
+        .filter_map(|file| fs::read_to_string(file.path()).ok())
+        .collect();
     let numbers = texts.iter().flat_map(|text| text.lines()).filter_map(|line| {
         let (name, value) = line.split_once(':')?;
-        let kind = ["prog_id", "map_id", "link_id"].into_iter().find(|kind| *kind == name)?;
+        let kind = ["prog_id", "map_id", "link_id"]
+            .into_iter()
+            .find(|kind| *kind == name)?;
         Some((kind, value.trim().parse().ok()?))
     });
     numbers.collect()
@@ -66,13 +70,26 @@ fn attached(host: &Namespace, device: &str) -> Option<String> {
     rest.split_whitespace().nth(1).map(str::to_owned)
 }
 
+/// AF_XDP sockets of a network namespace, as the kernel counts them.
+fn sockets(host: &Namespace) -> u32 {
+    let protocols = host
+        .enter(|| fs::read_to_string("/proc/thread-self/net/protocols"))
+        .unwrap();
+    let rows = protocols
+        .lines()
+        .map(|row| row.split_whitespace().collect::<Vec<_>>());
+    // Name, bytes of one, how many.
+    let row = rows.into_iter().find(|row| row.first() == Some(&"XDP"));
+    row.expect("the kernel has AF_XDP")[2].parse().unwrap()
+}
+
 /// Waits until nothing of these is left in the kernel, and on the devices.
 fn expect_gone(case: &str, host: &Namespace, before: &Objects) {
     let gone = wait::until_true("the end of what was loaded", LIMIT, || {
-        objects().intersection(before).next().is_none()
+        objects().intersection(before).next().is_none() && sockets(host) == 0
     });
     let left: Vec<_> = objects().intersection(before).copied().collect();
-    gone.unwrap_or_else(|error| panic!("{case}: {error}: {left:?}"));
+    gone.unwrap_or_else(|error| panic!("{case}: {error}: {left:?}, {} sockets", sockets(host)));
     for device in [WAN, LAN] {
         assert_eq!(attached(host, device), None, "{case}: {device}");
     }
@@ -89,8 +106,13 @@ fn an_end_leaves_nothing_on_the_devices() {
         let process = pair.lab.gateway.process();
         let loaded = objects_of(process.pid());
         let kinds: BTreeSet<&str> = loaded.iter().map(|(kind, _)| *kind).collect();
-        assert_eq!(kinds.len(), 3, "nothing was loaded, so nothing is shown: {loaded:?}");
+        assert_eq!(
+            kinds.len(),
+            3,
+            "nothing was loaded, so nothing is shown: {loaded:?}"
+        );
         assert!([WAN, LAN].iter().all(|device| attached(&host, device).is_some()));
+        assert_eq!(sockets(&host), 4, "two devices of two queues");
         assert_eq!(pins(), pins_before, "what is pinned outlives everybody");
         process.signal(signal).unwrap();
         process.wait(LIMIT).unwrap();
@@ -127,17 +149,23 @@ fn refuses(case: &str, pair: &Pair, before: &HostState, toml: &str, words: &[&st
     let mut command = program();
     command.arg("--config").arg(gateway.file());
     let topology = pair.lab.topology();
-    let mut process = topology.start(gateway.namespace(), "refused", &mut command).unwrap();
+    let mut process = topology
+        .start(gateway.namespace(), "refused", &mut command)
+        .unwrap();
     let status = process.wait(LIMIT).unwrap();
     let log = process.log();
     assert_eq!(status.code(), Some(1), "{case}: {log}");
-    let told: Vec<&str> = log.lines().filter(|line| line.starts_with("weir-dataplane: ")).collect();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.starts_with("weir-dataplane: "))
+        .collect();
     println!("{case}: {told:?}");
     assert_eq!(told.len(), 1, "{case}: one message is expected\n{log}");
     for word in words {
         assert!(told[0].contains(word), "{case}: no word of {word:?}\n{log}");
     }
     before.unchanged(&HostState::of(gateway.namespace(), gateway.interface()), case);
+    assert_eq!(sockets(gateway.namespace()), 0, "{case}");
 }
 
 /// Catches a gateway that takes the place of another's XDP program, or that says no more than that it cannot start.
@@ -181,26 +209,44 @@ fn a_port_that_cannot_be_had_is_an_error() {
     refuses("zero-copy on veth", &pair, &before, &zero_copy, &words);
     let second = good.replacen("mode = \"driver\"", "mode = \"generic\"", 1);
     let second = second.replace("mode = \"driver\"", "mode = \"zero-copy\"");
-    refuses("zero-copy on the second", &pair, &before, &second, &["port lan: ", "zero-copy"]);
+    refuses(
+        "zero-copy on the second",
+        &pair,
+        &before,
+        &second,
+        &["port lan: ", "zero-copy"],
+    );
     let loopback = good.replace("device = \"lan\"", "device = \"lo\"");
     refuses("loopback", &pair, &before, &loopback, &["port lo: "]);
 
     // A shard for which there is no queue works without, and says what would help.
-    let fewer = good.replace("shards = 2", "shards = 3").replace("mode = \"driver\"", "mode = \"auto\"");
+    let fewer = good
+        .replace("shards = 2", "shards = 3")
+        .replace("mode = \"driver\"", "mode = \"auto\"");
     pair.lab.gateway.write(&fewer).unwrap();
     pair.lab.restart_gateway().unwrap();
     let status = pair.lab.status().unwrap();
     let modes = |shard: usize| -> Vec<&str> {
-        status.shards[shard].ports.iter().map(|port| &*port.mode).collect()
+        status.shards[shard]
+            .ports
+            .iter()
+            .map(|port| &*port.mode)
+            .collect()
     };
     assert_eq!(modes(0), ["driver"; 2]);
     assert_eq!(modes(1), ["driver"; 2]);
     assert_eq!(modes(2), ["offload"; 2]);
     for device in [WAN, LAN] {
         let told = |warning: &String| {
-            ["no queue 2", &format!("ethtool -L {device}")].iter().all(|word| warning.contains(word))
+            ["no queue 2", &format!("ethtool -L {device}")]
+                .iter()
+                .all(|word| warning.contains(word))
         };
-        assert!(status.warnings.iter().any(told), "{device}: {:?}", status.warnings);
+        assert!(
+            status.warnings.iter().any(told),
+            "{device}: {:?}",
+            status.warnings
+        );
     }
     pair.await_answers(Side::Left, LIMIT);
 }

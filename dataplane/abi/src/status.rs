@@ -92,7 +92,7 @@ pub struct DeviceStatus {
     pub device: String,
     /// What arrives there: `wan` or `lan`.
     pub role: String,
-    /// Where the XDP program runs: `driver` or `generic`.
+    /// Where the XDP program runs: `driver` or `generic`; `no` while the device is gone.
     pub attached: String,
     /// What the XDP program made of frames, kinds without any left out.
     pub arrivals: Vec<ArrivalStatus>,
@@ -132,6 +132,8 @@ pub struct PortStatus {
     pub frames: usize,
     /// Those of them that are neither in its stock nor in the kernel's hands; none while nothing is under way.
     pub abroad: usize,
+    /// Those of them that are in the kernel's hands, to be filled or to be sent.
+    pub in_kernel: usize,
 }
 
 /// How a peer is, at a glance.

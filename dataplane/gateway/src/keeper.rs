@@ -7,7 +7,7 @@ use crate::denied::Line;
 use crate::resolve::{Candidates, Name, Resolved, Resolver};
 use crate::state::{PeerState, Saver, State};
 use crate::status;
-use crossbeam_channel::{Receiver, never, select, tick};
+use crossbeam_channel::{Receiver, at, never, select};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,12 @@ use weir_noise::{Instant, Tai64n};
 
 /// Between two looks at what changed.
 const PACE: Duration = Duration::from_secs(1);
+
+/// A look is followed by this many times its duration without one: it asks the shards for all peers.
+const REST: u32 = 20;
+
+/// Between two rounds over the names that have no address, each of which the resolver looks up at its own pace.
+const UNRESOLVED_PACE: Duration = Duration::from_secs(5);
 
 /// Peers heard this long before the last sign of life of any are taken up again after a restart.
 const TALKING: Duration = Duration::from_secs(300);
@@ -85,7 +91,11 @@ pub struct Keeper {
     names: HashMap<Name, Known>,
     seen: Option<Revision>,
     heard: HashMap<PublicKey, u64>,
-    dirty: bool,
+    /// When to look at what changed; nothing did where this is none.
+    due: Option<std::time::Instant>,
+    rested: std::time::Instant,
+    /// When to ask again for the names that have no address; none lacks one where this is none.
+    unresolved: Option<std::time::Instant>,
 }
 
 #[derive(Default)]
@@ -109,7 +119,9 @@ impl Keeper {
             names: HashMap::new(),
             seen: None,
             heard,
-            dirty: false,
+            due: None,
+            rested: std::time::Instant::now(),
+            unresolved: None,
         }
     }
 
@@ -122,13 +134,15 @@ impl Keeper {
                 .resolver
                 .as_ref()
                 .map_or_else(never, |resolver| resolver.answers().clone());
-            // The clock ticks only while something waits to be kept.
-            let ticks = if self.dirty { tick(PACE) } else { never() };
+            // Nobody is woken while nothing waits to be kept.
+            let due = self.due.map_or_else(never, at);
+            let unresolved = self.unresolved.map_or_else(never, at);
             select! {
                 recv(stop) -> _ => break,
                 recv(plane.events()) -> event => if let Ok(event) = event { self.event(event) },
                 recv(answers) -> answer => if let Ok(answer) = answer { self.resolved(answer) },
-                recv(ticks) -> _ => self.look(),
+                recv(due) -> _ => self.look(),
+                recv(unresolved) -> _ => self.ask_unresolved(),
             }
         }
         self.keep();
@@ -136,16 +150,23 @@ impl Keeper {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Changed => self.dirty = true,
+            // A time that was set stays: what changes all the time is to be kept, too.
+            Event::Changed => {
+                let soonest = self.rested.max(std::time::Instant::now() + PACE);
+                self.due.get_or_insert(soonest);
+            }
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
+            Event::UnderLoad => self.plane.under_load(),
             Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
         }
     }
 
     fn look(&mut self) {
-        self.dirty = false;
+        let begun = std::time::Instant::now();
+        self.due = None;
         self.follow_names();
         self.keep();
+        self.rested = std::time::Instant::now() + REST * begun.elapsed();
     }
 
     /// Asks for the names of peers that are new.
@@ -180,6 +201,29 @@ impl Keeper {
             self.names.keys().for_each(|name| resolver.forget(name));
         }
         self.names = names;
+        self.await_unresolved();
+    }
+
+    /// Sees to names without an address: nothing is sent to their peers that could remain unanswered.
+    fn await_unresolved(&mut self) {
+        let lacks = |known: &Known| known.candidates.current().is_none();
+        if self.names.values().any(lacks) {
+            let soonest = std::time::Instant::now() + UNRESOLVED_PACE;
+            self.unresolved.get_or_insert(soonest);
+        } else {
+            self.unresolved = None;
+        }
+    }
+
+    fn ask_unresolved(&mut self) {
+        self.unresolved = None;
+        let lacking = self
+            .names
+            .iter()
+            .filter(|(_, known)| known.candidates.current().is_none());
+        let lacking: Vec<Name> = lacking.map(|(name, _)| name.clone()).collect();
+        lacking.iter().for_each(|name| self.ask(name));
+        self.await_unresolved();
     }
 
     fn ask(&mut self, name: &Name) {
@@ -223,6 +267,7 @@ impl Keeper {
             .for_each(|&id| self.plane.resolved(id, address));
         if first {
             tracing::info!("endpoint {} is {address}", answer.name.host);
+            self.await_unresolved();
         }
     }
 

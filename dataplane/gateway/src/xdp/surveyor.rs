@@ -5,17 +5,18 @@
 //! uses is forgotten.
 
 use super::card::Card;
-use super::facts::{Facts, Way};
+use super::facts::Facts;
 use crate::netlink::{Error, Event, Monitor, Netlink};
 use core::net::IpAddr;
 use core::ops::ControlFlow;
-use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
-use hashbrown::HashMap;
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
+use hashbrown::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_config::PortRole;
+use weir_engine::limits::{COOKIE_REPLIES_PER_S, UNDER_LOAD_HOLD};
 use weir_xsk::Hop;
 
 /// Addresses that wait to be looked up, of one device.
@@ -33,6 +34,17 @@ const ROUND: Duration = Duration::from_secs(20);
 /// How long changes are gathered: a daemon that changes its routes changes many.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// Initiations without mac2 that an XDP program lets through on each core in a second: what a shard can tell apart in
+/// about a tenth of its time (a mac1 takes some 400 ns), so that a flood of them leaves packets their share.
+const CEILING: u32 = 250_000;
+
+/// The same while shards demand cookies: they answer no more than [`COOKIE_REPLIES_PER_S`], and may find known endpoints
+/// among as many again.
+const CEILING_UNDER_LOAD: u32 = 2 * COOKIE_REPLIES_PER_S;
+
+/// How long the load lasts after it was last told.
+const LOAD_HOLD: Duration = UNDER_LOAD_HOLD.saturating_mul(2);
+
 /// What the surveyor is to know.
 #[derive(Debug)]
 pub enum Order {
@@ -45,6 +57,8 @@ pub enum Order {
     },
     /// The tunnel's MTU in bytes.
     TunnelMtu(u16),
+    /// The shards demand cookies.
+    UnderLoad,
 }
 
 /// What the first survey begins with.
@@ -91,8 +105,10 @@ impl Surveyor {
             missing,
             orders: received,
             known: begin,
+            loaded_until: None,
         };
-        survey.all()?;
+        survey.set_ceiling(CEILING);
+        survey.all(&[])?;
         let thread = std::thread::Builder::new()
             .name("weir-surveyor".into())
             .spawn(move || survey.run(&monitor))
@@ -148,18 +164,21 @@ struct Survey {
     missing: Vec<Receiver<IpAddr>>,
     orders: Receiver<Order>,
     known: Begin,
+    loaded_until: Option<Instant>,
 }
 
 impl Survey {
     fn run(mut self, monitor: &Monitor) {
         let (wan, lan) = (self.receiver(0), self.receiver(1));
+        let mut round = None;
         loop {
             let using = self
                 .cards
                 .iter()
                 .any(|card| !card.card.facts().load().ways.is_empty());
-            // Nobody is woken while nothing is in use.
-            let rounds = if using { tick(ROUND) } else { never() };
+            round = next_round(round, using, Instant::now());
+            let rounds = round.map_or_else(never, at);
+            let relief = self.loaded_until.map_or_else(never, at);
             select! {
                 recv(self.orders) -> order => match order {
                     Ok(order) => self.order(&order),
@@ -171,7 +190,14 @@ impl Survey {
                 },
                 recv(wan) -> address => if let Ok(address) = address { self.look_up(0, address) },
                 recv(lan) -> address => if let Ok(address) = address { self.look_up(1, address) },
-                recv(rounds) -> _ => self.round(),
+                recv(relief) -> _ => {
+                    self.loaded_until = None;
+                    self.set_ceiling(CEILING);
+                }
+                recv(rounds) -> _ => {
+                    round = None;
+                    self.round();
+                }
             }
         }
     }
@@ -190,36 +216,57 @@ impl Survey {
                 }
             }
             Order::TunnelMtu(mtu) => self.known.tunnel_mtu = mtu,
+            Order::UnderLoad => {
+                if self.loaded_until.is_none() {
+                    self.set_ceiling(CEILING_UNDER_LOAD);
+                }
+                self.loaded_until = Some(Instant::now() + LOAD_HOLD);
+                return;
+            }
         }
         for card in 0..self.cards.len() {
             self.publish(card, |_| {});
         }
     }
 
+    fn set_ceiling(&self, per_s: u32) {
+        for Surveyed { card, .. } in &self.cards {
+            // Only tunnels' datagrams are counted.
+            if card.role() == PortRole::Wan
+                && let Err(error) = card.set_ceiling(Some(per_s))
+            {
+                tracing::error!("{error}");
+            }
+        }
+    }
+
     /// Takes an event and those right behind it.
     fn events(&mut self, first: Event, monitor: &Monitor) -> ControlFlow<()> {
         let mut neighbours = Vec::new();
-        let mut all = false;
+        let (mut all, mut gone) = (false, Vec::new());
         let mut take = |event| match event {
             Event::Neighbour(link, address) => neighbours.push((link, address)),
-            Event::Link(_) | Event::LinkGone(_) | Event::Addresses | Event::Routes | Event::Lost => {
-                all = true
+            Event::LinkGone(link) => {
+                gone.push(link);
+                all = true;
             }
+            Event::Link(_) | Event::Addresses | Event::Routes | Event::Lost => all = true,
         };
         take(first);
         std::thread::sleep(GATHER);
         monitor.events().try_iter().for_each(take);
         if all {
-            if let Err(error) = self.all() {
+            if let Err(error) = self.all(&gone) {
                 tracing::error!("AF_XDP ports: {error}");
             }
             return ControlFlow::Continue(());
         }
         for card in 0..self.cards.len() {
+            let interface = self.cards[card].card.facts().load().interface;
             let concerned: Vec<IpAddr> = self.cards[card]
                 .vias
                 .iter()
-                .filter(|(_, via)| neighbours.contains(&(self.cards[card].card.interface(), **via)))
+                .filter(|(_, via)| neighbours.contains(&(interface, **via)))
                 .map(|(address, _)| *address)
                 .collect();
             self.find(card, &concerned, Prompt::No);
@@ -227,8 +274,8 @@ impl Survey {
         ControlFlow::Continue(())
     }
 
-    /// Surveys the host anew.
-    fn all(&mut self) -> Result<(), String> {
+    /// Surveys the host anew. The links of these numbers have been away.
+    fn all(&mut self, gone: &[u32]) -> Result<(), String> {
         let own = self.netlink.own_addresses().map_err(|error| error.to_string())?;
         let routes = if self.cards.iter().any(|card| card.card.role() == PortRole::Lan) {
             let routes = self.netlink.routes_by(self.known.tunnel);
@@ -237,11 +284,24 @@ impl Survey {
             None
         };
         for card in 0..self.cards.len() {
-            let link = self.netlink.link_of_index(self.cards[card].card.interface());
-            let mac = link.ok().and_then(|link| link.mac);
+            let before = self.cards[card].card.facts().load().interface;
+            let link = self.cards[card]
+                .card
+                .follow(&mut self.netlink, gone.contains(&before))
+                .map_err(|error| error.to_string())?;
+            if link.as_ref().is_none_or(|link| link.index != before) {
+                self.cards[card].vias.clear();
+            }
             self.publish(card, |facts| {
                 facts.own = own.iter().copied().collect();
-                facts.mac = mac.unwrap_or(facts.mac);
+                match link {
+                    Some(link) if link.index == before => facts.mac = link.mac.unwrap_or(facts.mac),
+                    Some(link) => {
+                        (facts.interface, facts.mac) = (link.index, link.mac.unwrap_or(facts.mac));
+                        facts.ways.clear();
+                    }
+                    None => facts.ways.clear(),
+                }
             });
             if let (PortRole::Lan, Some(routes)) = (self.cards[card].card.role(), &routes) {
                 self.cards[card]
@@ -293,16 +353,16 @@ impl Survey {
             .collect();
         self.publish(card, |facts| {
             for (address, hop) in found {
-                facts.ways.insert(address, Way::new(hop));
+                facts.learn(address, hop);
             }
         });
     }
 
     /// The next hop to an address by a card; `None` where it is not known or another device's.
     fn way(&mut self, card: usize, address: IpAddr, prompt: Prompt) -> Option<Hop> {
-        let interface = self.cards[card].card.interface();
         self.cards[card].vias.remove(&address);
         let own = self.cards[card].card.facts().load_full();
+        let interface = own.interface;
         if own.own.contains(&address) {
             return None;
         }
@@ -310,7 +370,14 @@ impl Survey {
             PortRole::Wan => self.known.mark,
             PortRole::Lan => 0,
         };
-        let path = self.netlink.path(address, mark).ok()?;
+        let path = match address {
+            // Ports ask for those of their own link only.
+            IpAddr::V6(near) if near.is_unicast_link_local() => {
+                self.netlink.path_by(address, mark, interface)
+            }
+            _ => self.netlink.path(address, mark),
+        };
+        let path = path.ok()?;
         if path.link != interface || path.is_broadcast {
             return None;
         }
@@ -332,10 +399,14 @@ impl Survey {
     /// Forgets what nobody used since the last round, and has the kernel make sure of the neighbours of the rest.
     fn round(&mut self) {
         for card in 0..self.cards.len() {
+            // A device that gets more queues tells nobody.
+            if let Err(error) = self.cards[card].card.follow(&mut self.netlink, false) {
+                tracing::error!("AF_XDP ports: {error}");
+            }
             let facts = self.cards[card].card.facts().load_full();
             let (used, unused): (Vec<_>, Vec<_>) = facts.ways.iter().partition(|(_, way)| way.take_used());
             let used: Vec<IpAddr> = used.into_iter().map(|(address, _)| *address).collect();
-            let unused: Vec<IpAddr> = unused.into_iter().map(|(address, _)| *address).collect();
+            let unused: HashSet<IpAddr> = unused.into_iter().map(|(address, _)| *address).collect();
             if !unused.is_empty() {
                 for address in &unused {
                     self.cards[card].vias.remove(address);
@@ -363,7 +434,7 @@ impl Survey {
         if !changed.is_empty() {
             self.publish(card, |facts| {
                 for (address, hop) in changed {
-                    facts.ways.insert(address, Way::new(hop));
+                    facts.learn(address, hop);
                 }
             });
         }
@@ -378,5 +449,33 @@ impl Survey {
         if let Err(error) = card.publish(facts) {
             tracing::error!("{error}");
         }
+    }
+}
+
+/// When the next round is due: a time that was set stays, however much happens until then, and nobody is woken while
+/// nothing is in use.
+fn next_round(set: Option<Instant>, using: bool, now: Instant) -> Option<Instant> {
+    using.then(|| set.unwrap_or(now + ROUND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches rounds that come only after a time in which nothing happens: on a host whose neighbours come and go, ways
+    /// would stay for ever, up to the most that there may be, and path MTUs would never be learnt.
+    #[test]
+    fn rounds_come_however_much_happens() {
+        let begun = Instant::now();
+        let (mut round, mut rounds) = (None, 0);
+        for second in 0..100 {
+            let now = begun + Duration::from_secs(second);
+            if round.is_some_and(|due| due <= now) {
+                (round, rounds) = (None, rounds + 1);
+            }
+            round = next_round(round, true, now);
+        }
+        assert_eq!(rounds, 4, "in 100 s, at {ROUND:?} each");
+        assert_eq!(next_round(round, false, begun), None);
     }
 }
