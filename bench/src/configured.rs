@@ -82,6 +82,11 @@ impl Configured {
         self.process.as_mut().expect("it runs but during a restart")
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::pid)
+    }
+
     /// Replaces the file; nothing is read again yet.
     pub fn write(&self, toml: &str) -> Result<()> {
         private_file::write(&self.file, toml)

@@ -70,13 +70,26 @@ fn attached(host: &Namespace, device: &str) -> Option<String> {
     rest.split_whitespace().nth(1).map(str::to_owned)
 }
 
+/// AF_XDP sockets of a network namespace, as the kernel counts them.
+fn sockets(host: &Namespace) -> u32 {
+    let protocols = host
+        .enter(|| fs::read_to_string("/proc/thread-self/net/protocols"))
+        .unwrap();
+    let rows = protocols
+        .lines()
+        .map(|row| row.split_whitespace().collect::<Vec<_>>());
+    // Name, bytes of one, how many.
+    let row = rows.into_iter().find(|row| row.first() == Some(&"XDP"));
+    row.expect("the kernel has AF_XDP")[2].parse().unwrap()
+}
+
 /// Waits until nothing of these is left in the kernel, and on the devices.
 fn expect_gone(case: &str, host: &Namespace, before: &Objects) {
     let gone = wait::until_true("the end of what was loaded", LIMIT, || {
-        objects().intersection(before).next().is_none()
+        objects().intersection(before).next().is_none() && sockets(host) == 0
     });
     let left: Vec<_> = objects().intersection(before).copied().collect();
-    gone.unwrap_or_else(|error| panic!("{case}: {error}: {left:?}"));
+    gone.unwrap_or_else(|error| panic!("{case}: {error}: {left:?}, {} sockets", sockets(host)));
     for device in [WAN, LAN] {
         assert_eq!(attached(host, device), None, "{case}: {device}");
     }
@@ -99,6 +112,7 @@ fn an_end_leaves_nothing_on_the_devices() {
             "nothing was loaded, so nothing is shown: {loaded:?}"
         );
         assert!([WAN, LAN].iter().all(|device| attached(&host, device).is_some()));
+        assert_eq!(sockets(&host), 4, "two devices of two queues");
         assert_eq!(pins(), pins_before, "what is pinned outlives everybody");
         process.signal(signal).unwrap();
         process.wait(LIMIT).unwrap();
@@ -151,6 +165,7 @@ fn refuses(case: &str, pair: &Pair, before: &HostState, toml: &str, words: &[&st
         assert!(told[0].contains(word), "{case}: no word of {word:?}\n{log}");
     }
     before.unchanged(&HostState::of(gateway.namespace(), gateway.interface()), case);
+    assert_eq!(sockets(gateway.namespace()), 0, "{case}");
 }
 
 /// Catches a gateway that takes the place of another's XDP program, or that says no more than that it cannot start.

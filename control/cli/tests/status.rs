@@ -42,6 +42,7 @@ fn busy() -> Status {
         errors: vec![("enobufs".to_owned(), 3)],
         frames: 512,
         abroad: 7,
+        in_kernel: 5,
     };
     let shard = |shard, drops: &[(&str, u64)]| ShardStatus {
         shard,

@@ -132,6 +132,8 @@ pub struct PortStatus {
     pub frames: usize,
     /// Those of them that are neither in its stock nor in the kernel's hands; none while nothing is under way.
     pub abroad: usize,
+    /// Those of them that are in the kernel's hands, to be filled or to be sent.
+    pub in_kernel: usize,
 }
 
 /// How a peer is, at a glance.

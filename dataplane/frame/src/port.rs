@@ -1,6 +1,7 @@
 //! The one way by which packets enter and leave the engine.
 
 use crate::frame::{Frame, Home};
+use crate::pool::FramePool;
 
 /// What a port is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -59,6 +60,8 @@ pub struct PortCounters {
     pub rx_martian: u64,
     /// Received and dropped: longer than the tunnel's MTU. The sender is told, as often as errors may be sent.
     pub rx_too_big: u64,
+    /// Received and dropped by the kernel: the port was too slow to take frames from its ring and to give others to fill.
+    pub rx_full: u64,
     /// Receives that failed for another reason than having nothing.
     pub rx_errors: u64,
     /// Packets sent.
@@ -86,6 +89,7 @@ impl core::ops::Add for PortCounters {
             rx_malformed: self.rx_malformed + other.rx_malformed,
             rx_martian: self.rx_martian + other.rx_martian,
             rx_too_big: self.rx_too_big + other.rx_too_big,
+            rx_full: self.rx_full + other.rx_full,
             rx_errors: self.rx_errors + other.rx_errors,
             tx_packets: self.tx_packets + other.tx_packets,
             tx_bytes: self.tx_bytes + other.tx_bytes,
@@ -124,6 +128,15 @@ pub trait Port: Send {
     /// Frames of this port that are neither in its stock nor in the kernel's hands: with the engine, with another shard, or
     /// lost. None is while nothing is under way.
     fn abroad(&self) -> usize;
+
+    /// Frames of this port that are in the kernel's hands, to be filled or to be sent. None are where the kernel copies what
+    /// it is given.
+    fn in_kernel(&self) -> usize {
+        0
+    }
+
+    /// Ends the port and keeps its frames, for the next port of the same home: frames still abroad come back to that.
+    fn into_pool(self: Box<Self>) -> FramePool;
 
     /// What the port is for.
     fn role(&self) -> PortRole;

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use weir_abi::prefix::Prefix;
-use weir_config::Config;
+use weir_config::{Config, PortRole};
 
 /// The MTU of an Ethernet path, where nothing better is known.
 const ETHERNET_MTU: u32 = 1500;
@@ -31,6 +31,8 @@ struct Wanted {
     routes: bool,
     forward: bool,
     nat: bool,
+    /// The LAN port's device: a router's, which translates nothing, neither by itself nor where the kernel helps it out.
+    lan: Option<String>,
 }
 
 impl Wanted {
@@ -45,6 +47,11 @@ impl Wanted {
             routes: config.interface.routes,
             forward: config.gateway.forward,
             nat: config.gateway.nat,
+            lan: config
+                .ports
+                .iter()
+                .find(|port| port.role == PortRole::Lan)
+                .map(|port| port.device.clone()),
         }
     }
 
@@ -212,6 +219,7 @@ impl Set {
         let masquerade = if self.wanted.nat { networks } else { Vec::new() };
         let rules = Rules {
             masquerade,
+            untranslated: self.wanted.lan.clone(),
             clamp_mss: true,
         };
         match &mut self.table {

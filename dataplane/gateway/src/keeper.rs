@@ -156,6 +156,7 @@ impl Keeper {
                 self.due.get_or_insert(soonest);
             }
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
+            Event::UnderLoad => self.plane.under_load(),
             Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
         }
     }

@@ -204,6 +204,7 @@ fn shard_status(snapshot: &Snapshot, cards: &[Arc<Card>]) -> ShardStatus {
                 errors: port_errors(&port.counters),
                 frames: port.frames,
                 abroad: port.abroad,
+                in_kernel: port.in_kernel,
             })
             .collect(),
         active_peers: snapshot.active_peers,
@@ -224,6 +225,7 @@ fn port_errors(counters: &PortCounters) -> Vec<(String, u64)> {
         ("rx_malformed", counters.rx_malformed),
         ("rx_martian", counters.rx_martian),
         ("rx_too_big", counters.rx_too_big),
+        ("rx_full", counters.rx_full),
         ("rx_errors", counters.rx_errors),
         ("tx_full", counters.tx_full),
         ("tx_too_long", counters.tx_too_long),

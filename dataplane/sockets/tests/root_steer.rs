@@ -227,7 +227,7 @@ fn shards_come_and_go() {
             assert_eq!(ports[0].counters().tx_errors, 1);
 
             // It comes again, to a port of the same home.
-            let pool = ports.remove(0).into_pool();
+            let pool = Box::new(ports.remove(0)).into_pool();
             ports.push(group.add(pool).expect("the shard again"));
             let table = scattered(5);
             group.set_slots(&table).expect("a table");

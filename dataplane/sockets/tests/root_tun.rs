@@ -208,8 +208,8 @@ fn between(
                     add(&mut counters.0, a.counters());
                     add(&mut counters.1, b.counters());
                     let all = PoolSize::default();
-                    assert_eq!(a.into_pool().free(), (all.small, all.large));
-                    assert_eq!(b.into_pool().free(), (all.small, all.large));
+                    assert_eq!(Box::new(a).into_pool().free(), (all.small, all.large));
+                    assert_eq!(Box::new(b).into_pool().free(), (all.small, all.large));
                 }
             });
         });

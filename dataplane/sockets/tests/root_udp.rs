@@ -207,7 +207,7 @@ fn any_length_costs_at_most_one_counted_drop() {
             assert_eq!(datagrams(&mut b, frames)[0], payload(whole[0], 7));
             assert_eq!(b.counters().rx_too_long, expected_drops);
             let frames = b.frames();
-            assert_eq!(b.into_pool().free(), (frames - large, large));
+            assert_eq!(Box::new(b).into_pool().free(), (frames - large, large));
         }
     });
 }

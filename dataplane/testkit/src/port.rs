@@ -187,6 +187,10 @@ impl Port for MemoryPort {
         self.pool.abroad()
     }
 
+    fn into_pool(self: Box<Self>) -> FramePool {
+        self.pool
+    }
+
     fn role(&self) -> PortRole {
         self.role
     }

@@ -94,6 +94,15 @@ impl Exchange {
         }
     }
 
+    /// What was counted, by the kernel too.
+    pub(crate) fn counted(&self) -> QueueCounters {
+        let kernel = self.socket.statistics().unwrap_or_default();
+        QueueCounters {
+            full: kernel.dropped + kernel.receive_full,
+            ..self.counters
+        }
+    }
+
     /// Takes home what the kernel has sent.
     pub(crate) fn complete(&mut self, store: &mut Store) {
         let (held, pool, counters) = (&mut store.held, &mut store.pool, &mut self.counters);

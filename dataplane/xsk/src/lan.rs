@@ -11,7 +11,7 @@ use crate::seat::Seat;
 use crate::site::{Hop, Site};
 use crate::ways::Ways;
 use std::net::{IpAddr, SocketAddr};
-use weir_frame::{Frame, Home, Port, PortCounters, PortMode, PortRole, Segmentation};
+use weir_frame::{Frame, FramePool, Home, Port, PortCounters, PortMode, PortRole, Segmentation};
 use weir_wire::arrival::{Arrival, arrival};
 use weir_wire::ethernet::{self, HEADER_LEN};
 use weir_wire::forward::{decrement_hop_limit, onward};
@@ -214,6 +214,16 @@ impl<S: Site> Port for LanPort<S> {
 
     fn abroad(&self) -> usize {
         self.ways.abroad()
+    }
+
+    fn in_kernel(&self) -> usize {
+        self.ways.in_kernel()
+    }
+
+    /// The frames of the ordinary port; those of the queue are left at its seat
+    /// ([`SeatHandle::take_store`](crate::SeatHandle::take_store)).
+    fn into_pool(self: Box<Self>) -> FramePool {
+        self.ways.into_pool()
     }
 
     fn role(&self) -> PortRole {

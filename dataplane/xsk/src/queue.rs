@@ -15,6 +15,9 @@ pub struct QueueCounters {
     pub received: u64,
     /// Given to the kernel to be sent.
     pub sent: u64,
+    /// Received and dropped by the kernel, which had no frame to fill, or no room to tell of it. Asking for this is a system
+    /// call.
+    pub full: u64,
     /// Entries of the kernel's that named no frame it had.
     pub invalid: u64,
     /// Times the kernel was asked to send.
@@ -30,6 +33,7 @@ impl core::ops::Add for QueueCounters {
         Self {
             received: self.received + other.received,
             sent: self.sent + other.sent,
+            full: self.full + other.full,
             invalid: self.invalid + other.invalid,
             kicks: self.kicks + other.kicks,
             errors: self.errors + other.errors,
@@ -91,7 +95,7 @@ impl Queue {
 
     /// What the queue counted.
     pub fn counters(&self) -> QueueCounters {
-        self.exchange.counters
+        self.exchange.counted()
     }
 
     /// What the kernel counted.

@@ -29,6 +29,7 @@ pub struct SeatHandle {
     memory: Memory,
     changed: AtomicBool,
     next: Mutex<Option<Next>>,
+    left: Mutex<Option<Store>>,
 }
 
 /// What becomes of a seat's socket.
@@ -65,6 +66,7 @@ impl Seat {
             memory: store.memory,
             changed: AtomicBool::new(false),
             next: Mutex::new(None),
+            left: Mutex::new(None),
         };
         Self {
             store,
@@ -97,7 +99,7 @@ impl Seat {
 
     /// What was counted with all sockets that were here.
     pub fn counters(&self) -> QueueCounters {
-        let now = self.exchange.as_ref().map(|exchange| exchange.counters);
+        let now = self.exchange.as_ref().map(Exchange::counted);
         self.before + now.unwrap_or_default()
     }
 
@@ -125,6 +127,12 @@ impl Seat {
             self.generic = bound.generic;
             self.exchange = Some(Exchange::begin(bound.socket, &mut self.store));
         }
+    }
+
+    /// Closes the socket, and leaves the frames where [`SeatHandle::take_store`] finds them.
+    pub(crate) fn leave(self) {
+        drop(self.exchange);
+        *self.handle.left.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.store);
     }
 
     /// Whether there is a socket.
@@ -169,6 +177,10 @@ impl Seat {
     pub(crate) fn abroad(&self) -> usize {
         self.store.abroad()
     }
+
+    pub(crate) fn in_kernel(&self) -> usize {
+        self.store.in_kernel()
+    }
 }
 
 impl SeatHandle {
@@ -193,6 +205,12 @@ impl SeatHandle {
         self.set(Next::None);
     }
 
+    /// The frames that a port left which has ended, for the next seat of the same home: frames still abroad come back to
+    /// that, and those in the kernel's hands are its own when it has a socket.
+    pub fn take_store(&self) -> Option<Store> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn set(&self, next: Next) {
         *self.lock() = Some(next);
         self.changed.store(true, Ordering::Release);
@@ -206,5 +224,34 @@ impl SeatHandle {
 
     fn lock(&self) -> MutexGuard<'_, Option<Next>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_frame::{Home, PoolSize};
+
+    /// Catches a port that takes its frames with it when it ends, so that those abroad come home to memory that is not
+    /// theirs.
+    #[test]
+    fn what_a_port_leaves_is_the_next_one_s() {
+        let size = PoolSize {
+            small: 4,
+            large: 0,
+            ..PoolSize::default()
+        };
+        let store = Store::new(Home { shard: 1, port: 0 }, size).expect("there is memory");
+        let mut seat = Seat::empty(store);
+        let frame = seat.pool().take_small().expect("a full pool");
+        let handle = seat.handle();
+        assert!(handle.take_store().is_none(), "the port has it");
+        seat.leave();
+        let store = handle.take_store().expect("it was left");
+        assert_eq!((store.frames(), store.abroad()), (4, 1));
+        let mut next = Seat::empty(store);
+        assert!(next.owns(&frame));
+        next.pool().give_back(frame);
+        assert_eq!((next.abroad(), next.in_kernel()), (0, 0));
     }
 }

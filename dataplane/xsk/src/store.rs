@@ -51,7 +51,12 @@ impl Store {
 
     /// Frames that are neither in the pool nor in the kernel's hands. Looks at every chunk of the memory.
     pub(crate) fn abroad(&self) -> usize {
-        self.pool.abroad() - self.held.iter().flatten().count()
+        self.pool.abroad() - self.in_kernel()
+    }
+
+    /// Frames in the kernel's hands. Looks at every chunk of the memory.
+    pub(crate) fn in_kernel(&self) -> usize {
+        self.held.iter().flatten().count()
     }
 
     /// Takes home what the last socket had, whose hold on the memory has ended.

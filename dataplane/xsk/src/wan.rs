@@ -10,7 +10,7 @@ use crate::site::Site;
 use crate::ways::Ways;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use weir_frame::{Frame, Home, LocalAddress, Path, Port, PortCounters, PortMode, PortRole};
+use weir_frame::{Frame, FramePool, Home, LocalAddress, Path, Port, PortCounters, PortMode, PortRole};
 use weir_wire::arrival::{Arrival, Datagram, arrival};
 use weir_wire::ethernet;
 use weir_wire::outer::Outer;
@@ -201,6 +201,16 @@ impl<S: Site> Port for WanPort<S> {
 
     fn abroad(&self) -> usize {
         self.ways.abroad()
+    }
+
+    fn in_kernel(&self) -> usize {
+        self.ways.in_kernel()
+    }
+
+    /// The frames of the ordinary port; those of the queue are left at its seat
+    /// ([`SeatHandle::take_store`](crate::SeatHandle::take_store)).
+    fn into_pool(self: Box<Self>) -> FramePool {
+        self.ways.into_pool()
     }
 
     fn role(&self) -> PortRole {

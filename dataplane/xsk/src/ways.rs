@@ -2,7 +2,7 @@
 //! cannot carry.
 
 use crate::seat::Seat;
-use weir_frame::{Frame, Home, Port, PortCounters, PortMode};
+use weir_frame::{Frame, FramePool, Home, Port, PortCounters, PortMode};
 
 /// In one of so many batches the ordinary port comes before the queue, which else could fill them all.
 const ORDINARY_TURN: u32 = 8;
@@ -205,14 +205,26 @@ impl Ways {
         self.queue.abroad() + self.ordinary.abroad()
     }
 
+    /// Closes the queue, leaves its frames at its seat, and keeps those of the ordinary port.
+    pub fn into_pool(self) -> FramePool {
+        self.queue.leave();
+        self.ordinary.into_pool()
+    }
+
+    pub fn in_kernel(&self) -> usize {
+        self.queue.in_kernel()
+    }
+
     /// The mode of the queue; the ordinary port's while there is none.
     pub fn mode(&self) -> PortMode {
         self.queue.mode().unwrap_or_else(|| self.ordinary.mode())
     }
 
     pub fn counters(&self) -> PortCounters {
+        let queue = self.queue.counters();
         let queue = PortCounters {
-            rx_errors: self.queue.counters().invalid,
+            rx_full: queue.full,
+            rx_errors: queue.invalid,
             ..PortCounters::default()
         };
         self.counted + queue + self.ordinary.counters()

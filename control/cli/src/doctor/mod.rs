@@ -88,6 +88,16 @@ pub fn run(options: &DoctorArgs, directory: &Path) -> Outcome {
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
+/// Says on standard error what is to be said of the devices of a gateway that is about to start: everything, or only what
+/// is not as it should be.
+pub fn say_of_devices(loaded: &Loaded, everything: bool, directory: &Path) {
+    let mut findings = device::findings(&[], Some(loaded), directory);
+    findings.retain(|finding| everything || finding.level != Level::Ok);
+    if !findings.is_empty() {
+        term::say(render(&findings, term::colours_of_errors()).trim_end());
+    }
+}
+
 fn name(level: Level) -> &'static str {
     match level {
         Level::Ok => "ok",

@@ -118,6 +118,7 @@ fn port(port: &PortStatus) -> Value {
         "errors": counts(port.errors.iter().map(|(name, count)| (name.as_str(), *count))),
         "frames": port.frames,
         "abroad": port.abroad,
+        "in_kernel": port.in_kernel,
     })
 }
 

@@ -36,6 +36,9 @@ pub enum Event {
     GaveUp(PeerId),
     /// An access rule that asks for it denied a flow.
     Denied(DeniedFlow),
+    /// So many initiations arrive that sources are to prove themselves. It is told again as long as that lasts, at least
+    /// once in [`UNDER_LOAD_HOLD`](crate::limits::UNDER_LOAD_HOLD).
+    UnderLoad,
 }
 
 /// One port of a shard, in the words of [`Port`].
@@ -51,6 +54,8 @@ pub struct PortSnapshot {
     pub frames: usize,
     /// Those of them that are abroad.
     pub abroad: usize,
+    /// Those of them that are in the kernel's hands.
+    pub in_kernel: usize,
 }
 
 impl PortSnapshot {
@@ -61,6 +66,7 @@ impl PortSnapshot {
             counters: port.counters(),
             frames: port.frames(),
             abroad: port.abroad(),
+            in_kernel: port.in_kernel(),
         }
     }
 }

@@ -46,6 +46,8 @@ struct Work {
     /// Why nothing is attached.
     trouble: Option<String>,
     places: BTreeMap<u16, Place>,
+    /// Places of shards that have ended, for their frames.
+    left: BTreeMap<u16, Place>,
 }
 
 /// The program on the device.
@@ -98,6 +100,7 @@ impl Card {
                 attached: None,
                 trouble: None,
                 places: BTreeMap::new(),
+                left: BTreeMap::new(),
             }),
         };
         card.change_settings(|_| {})?;
@@ -147,7 +150,7 @@ impl Card {
     }
 
     /// A seat for the port of a shard with that home, on the queue of the shard's number. It is empty where the device is
-    /// away or down or has no such queue, which is noted. [`Card::attend`] is to follow.
+    /// away or has no such queue, which is noted. [`Card::attend`] is to follow.
     ///
     /// # Errors
     /// [`CardError`].
@@ -159,13 +162,17 @@ impl Card {
             large_bytes: 0,
             ..PoolSize::default()
         };
-        let store = Store::new(home, size).map_err(|source| CardError::Memory {
-            device: self.device.clone(),
-            source,
-        })?;
+        let mut work = self.work();
+        let left = work.left.remove(&shard);
+        let store = match left.and_then(|place| place.seat().take_store()) {
+            Some(store) => store,
+            None => Store::new(home, size).map_err(|source| CardError::Memory {
+                device: self.device.clone(),
+                source,
+            })?,
+        };
         let mut seat = Seat::empty(store);
         let mut place = Place::new(seat.handle());
-        let mut work = self.work();
         match self.give_queue(work.attached.as_ref(), shard, &mut place) {
             Ok(()) => {}
             Err(error) if error.may_pass() => self.note(shard, &mut place, &error),
@@ -185,9 +192,13 @@ impl Card {
         }
     }
 
-    /// Leaves a shard's queue to the kernel again, and forgets its seat.
+    /// Leaves a shard's queue to the kernel again. The frames of its seat, which the shard's port leaves there, are those of
+    /// the next one.
     pub fn take_back(&self, shard: u16) {
-        self.work().places.remove(&shard);
+        let work = &mut *self.work();
+        if let Some(place) = work.places.remove(&shard) {
+            work.left.insert(shard, place);
+        }
         // Fails only where there is none.
         let _ = self.program.remove_socket(shard.into());
     }

@@ -47,14 +47,6 @@ impl TunPort {
         self.file.as_raw_fd()
     }
 
-    /// Ends the port and keeps its frames, for the next port of the same home: frames still abroad come back to that.
-    pub fn into_pool(mut self) -> FramePool {
-        if let Some(posted) = self.posted.take() {
-            posted.give_back(&mut self.pool);
-        }
-        self.pool
-    }
-
     /// Buffers for one packet of any length; without large frames in the pool at all, of a small frame's.
     fn post(&mut self) -> Option<Posted> {
         let mut posted = self.posted.take().or_else(|| Posted::take(&mut self.pool))?;
@@ -204,6 +196,13 @@ impl Port for TunPort {
 
     fn abroad(&self) -> usize {
         self.pool.abroad() - self.posted.as_ref().map_or(0, Posted::frames)
+    }
+
+    fn into_pool(mut self: Box<Self>) -> FramePool {
+        if let Some(posted) = self.posted.take() {
+            posted.give_back(&mut self.pool);
+        }
+        self.pool
     }
 
     fn role(&self) -> PortRole {

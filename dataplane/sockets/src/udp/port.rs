@@ -42,12 +42,6 @@ impl UdpPort {
             self.sockets.v6().map(|socket| socket.as_raw_fd()),
         )
     }
-
-    /// Ends the port and keeps its frames, for the next port of the same home: frames still abroad come back to that.
-    pub fn into_pool(mut self) -> FramePool {
-        self.receiver.give_back(&mut self.pool);
-        self.pool
-    }
 }
 
 impl Port for UdpPort {
@@ -80,6 +74,11 @@ impl Port for UdpPort {
 
     fn abroad(&self) -> usize {
         self.pool.abroad() - self.receiver.posted()
+    }
+
+    fn into_pool(mut self: Box<Self>) -> FramePool {
+        self.receiver.give_back(&mut self.pool);
+        self.pool
     }
 
     fn role(&self) -> PortRole {

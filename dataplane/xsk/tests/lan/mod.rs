@@ -450,6 +450,10 @@ impl Port for Ordinary {
         self.pool.abroad()
     }
 
+    fn into_pool(self: Box<Self>) -> FramePool {
+        self.pool
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Host
     }
