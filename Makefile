@@ -12,7 +12,8 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 # The command behind `make run`. ENDPOINT= is the address that clients will use.
 WEIR_RUN = $(TARGET)/release/weir run $(if $(ENDPOINT),--endpoint $(ENDPOINT))
 
-# The gateway that `make lab` measures: weir, wireguard-go, boringtun or gotatun.
+# The gateway that `make lab` measures: weir, wireguard-go, boringtun or gotatun. XDP=1 gives weir ports of AF_XDP, in the
+# mode XDP_MODE=.
 GATEWAY ?= weir
 
 # Crates without sockets, files or privileges, whose tests run anywhere.
@@ -55,10 +56,10 @@ help: ## list these targets
 run: run-deps build ## start a gateway on this host (ENDPOINT=address that clients use); Ctrl-C ends it
 	@$(SUDO) $(WEIR_RUN)
 
-lab: test-deps build ## client, gateway and server in network namespaces, measured (GATEWAY=weir)
+lab: test-deps build ## client, gateway and server in network namespaces, measured (GATEWAY=weir, XDP=1)
 	@bench/peers/install wireguard-go $(filter-out weir wireguard-go,$(GATEWAY))
 	@cargo build --quiet --release -p weir-bench --bin lab
-	@$(SUDO) env GATEWAY=$(GATEWAY) $(TARGET)/release/lab
+	@$(SUDO) env GATEWAY=$(GATEWAY) XDP=$(XDP) XDP_MODE=$(XDP_MODE) $(TARGET)/release/lab
 
 build: build-deps ## the binaries, in target/release
 	@cargo build --release -p weir-gateway -p weir-cli

@@ -32,6 +32,7 @@ pub mod transfer;
 pub mod tunnel;
 pub mod vm;
 pub mod wait;
+pub mod xdp_lab;
 
 pub use error::LabError;
 pub use namespace::{End, Namespace};

@@ -82,8 +82,17 @@ impl Topology {
 
     /// Joins two namespaces by a veth pair, both ends up and with their addresses.
     pub fn veth(&self, left: &End<'_>, right: &End<'_>) -> Result<()> {
+        self.pair(left, right, "")
+    }
+
+    /// As [`Topology::veth`], with this many queues at both ends, each way.
+    pub fn wide_veth(&self, left: &End<'_>, right: &End<'_>, queues: u16) -> Result<()> {
+        self.pair(left, right, &format!("numrxqueues {queues} numtxqueues {queues}"))
+    }
+
+    fn pair(&self, left: &End<'_>, right: &End<'_>, queues: &str) -> Result<()> {
         left.namespace.ip(&format!(
-            "link add {} type veth peer name {} netns {}",
+            "link add {} {queues} type veth peer name {} netns {} {queues}",
             left.interface,
             right.interface,
             right.namespace.name()

@@ -102,7 +102,7 @@ const RULES: &[Rule] = &[
             "weir-engine",
             "weir-testkit",
         ],
-        &[],
+        &["weir-xdp-prog"],
     ),
 ];
 

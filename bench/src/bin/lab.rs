@@ -1,6 +1,7 @@
 //! `make lab`: a client, a gateway and a server in three network namespaces; ping, iperf3 and traceroute through the
 //! tunnel in both directions, as a table. GATEWAY and CLIENT name the implementations (weir and wireguard-go unless
-//! said otherwise). Needs root; Ctrl-C removes everything as the end does.
+//! said otherwise). With XDP=1 the gateway is Weir as `weir.toml` describes it, with WAN and LAN ports of AF_XDP on
+//! devices with two queues; XDP_MODE asks for a mode by name. Needs root; Ctrl-C removes everything as the end does.
 #![forbid(unsafe_code)]
 
 use std::env;
@@ -8,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::geteuid;
@@ -16,10 +18,14 @@ use weir_bench::gateway_lab::GatewayLab;
 use weir_bench::gateway_topology::{client_address, server_address};
 use weir_bench::iperf::Iperf;
 use weir_bench::tunnel::Family;
+use weir_bench::xdp_lab::{Setup, XdpLab};
 use weir_bench::{Implementation, Namespace, Ping, Topology, traceroute};
 
 /// The status of a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+
+/// How long a tunnel may take to come up.
+const TUNNEL_LIMIT: Duration = Duration::from_secs(10);
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -39,10 +45,50 @@ fn run() -> Outcome<()> {
     }
     let gateway = implementation("GATEWAY", Implementation::Weir)?;
     let client = implementation("CLIENT", Implementation::WireguardGo)?;
+    let xdp = env::var("XDP").is_ok_and(|asked| !matches!(&*asked, "" | "0"));
+    if xdp && gateway != Implementation::Weir {
+        return Err(
+            format!("XDP=1, GATEWAY={gateway}: expected weir, which alone has ports of AF_XDP").into(),
+        );
+    }
     let topology = remove_when_interrupted()?;
     println!("client {client}, gateway {gateway}, in network namespaces of this machine\n");
+    if xdp {
+        return over_xdp(topology, client);
+    }
     let lab = GatewayLab::new(topology, client, gateway)?;
-    Table::new(&lab).print()
+    Table::new(lab.topology(), lab.client.namespace(), &lab.server).print()
+}
+
+/// The table of a gateway with ports of AF_XDP, headed by the modes really in force.
+fn over_xdp(topology: Arc<Topology>, client: Implementation) -> Outcome<()> {
+    let mode = match env::var("XDP_MODE").unwrap_or_default().as_str() {
+        "" | "auto" => "auto",
+        "zero-copy" => "zero-copy",
+        "driver" => "driver",
+        "generic" => "generic",
+        other => {
+            return Err(format!("XDP_MODE={other}: expected auto, zero-copy, driver or generic").into());
+        }
+    };
+    let setup = Setup {
+        mode,
+        ..Setup::default()
+    };
+    let lab = XdpLab::new(topology, setup)?;
+    let client = lab.client(client)?;
+    let table = Table::new(lab.topology(), client.namespace(), &lab.server);
+    for direction in &table.directions {
+        Ping::to(direction.address).until_answered(direction.from, TUNNEL_LIMIT)?;
+        Ping::to(direction.address_v6).until_answered(direction.from, TUNNEL_LIMIT)?;
+    }
+    for (name, role) in [("WAN port", "wan"), ("LAN port", "host")] {
+        let ports = lab.ports(role)?;
+        let modes: Vec<&str> = ports.iter().map(|port| &*port.mode).collect();
+        println!("{name:<20} AF_XDP by queue: {}", modes.join(", "));
+    }
+    println!();
+    table.print()
 }
 
 fn implementation(variable: &str, default: Implementation) -> Outcome<Implementation> {
@@ -84,26 +130,26 @@ struct Direction<'a> {
 
 /// A row for each measurement, a column for each direction; printed as it is measured.
 struct Table<'a> {
-    lab: &'a GatewayLab,
+    topology: &'a Topology,
     directions: [Direction<'a>; 2],
 }
 
 impl<'a> Table<'a> {
-    fn new(lab: &'a GatewayLab) -> Self {
+    fn new(topology: &'a Topology, client: &'a Namespace, server: &'a Namespace) -> Self {
         let out = Direction {
-            from: lab.client.namespace(),
-            to: &lab.server,
+            from: client,
+            to: server,
             address: server_address(Family::V4),
             address_v6: server_address(Family::V6),
         };
         let back = Direction {
-            from: &lab.server,
-            to: lab.client.namespace(),
+            from: server,
+            to: client,
             address: client_address(Family::V4),
             address_v6: client_address(Family::V6),
         };
         Self {
-            lab,
+            topology,
             directions: [out, back],
         }
     }
@@ -132,7 +178,7 @@ impl<'a> Table<'a> {
         let iperf = Iperf::to(SocketAddr::new(address, 5201))
             .seconds(3)
             .streams(streams);
-        let report = iperf.run(self.lab.topology(), way.from, way.to)?;
+        let report = iperf.run(self.topology, way.from, way.to)?;
         Ok(format!("{:.2} Gb/s", report.received_bits_per_s / 1e9))
     }
 }

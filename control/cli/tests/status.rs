@@ -41,6 +41,7 @@ fn busy() -> Status {
         tx_bytes: 6_000,
         errors: vec![("enobufs".to_owned(), 3)],
         frames: 512,
+        abroad: 7,
     };
     let shard = |shard, drops: &[(&str, u64)]| ShardStatus {
         shard,

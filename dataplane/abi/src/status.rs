@@ -92,7 +92,7 @@ pub struct DeviceStatus {
     pub device: String,
     /// What arrives there: `wan` or `lan`.
     pub role: String,
-    /// Where the XDP program runs: `driver` or `generic`.
+    /// Where the XDP program runs: `driver` or `generic`; `no` while the device is gone.
     pub attached: String,
     /// What the XDP program made of frames, kinds without any left out.
     pub arrivals: Vec<ArrivalStatus>,
@@ -128,8 +128,10 @@ pub struct PortStatus {
     pub tx_bytes: u64,
     /// Errors and drops of the port itself: name and count, those without any left out.
     pub errors: Vec<(String, u64)>,
-    /// Frames the port owns, and those now abroad.
+    /// Frames the port owns.
     pub frames: usize,
+    /// Those of them that are neither in its stock nor in the kernel's hands; none while nothing is under way.
+    pub abroad: usize,
 }
 
 /// How a peer is, at a glance.

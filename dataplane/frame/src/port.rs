@@ -121,6 +121,10 @@ pub trait Port: Send {
     /// All frames this port owns, at home and abroad.
     fn frames(&self) -> usize;
 
+    /// Frames of this port that are neither in its stock nor in the kernel's hands: with the engine, with another shard, or
+    /// lost. None is while nothing is under way.
+    fn abroad(&self) -> usize;
+
     /// What the port is for.
     fn role(&self) -> PortRole;
 

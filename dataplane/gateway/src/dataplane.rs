@@ -24,7 +24,6 @@ use weir_frame::{FramePool, Home, PoolSize, Port};
 use weir_noise::CookieSecret;
 use weir_sockets::tun::{TunDevice, TunError, TunOptions, TunPort};
 use weir_sockets::{BindError, OffloadChoice, SlotTable, SteeringChoice, UdpGroup, UdpOptions, UdpPort};
-use weir_xdp_prog::AttachMode;
 use weir_xsk::{LanParts, LanPort, WanParts, WanPort};
 
 /// Commands that wait for one shard.
@@ -398,7 +397,7 @@ impl DataPlane {
         // First no new packets, then time for those under way, then the end.
         for shard in shards..inner.running.len() {
             inner.tun.remove(shard as u16)?;
-            self.cards.iter().for_each(|card| card.take_back(shard as u32));
+            self.cards.iter().for_each(|card| card.take_back(shard as u16));
         }
         std::thread::sleep(DRAIN);
         while inner.running.len() > shards {
@@ -436,36 +435,22 @@ impl DataPlane {
         let shard = links.shard();
         let (mut wan, mut host): (Box<dyn Port>, Box<dyn Port>) = (Box::new(udp), Box::new(tun));
         for (place, card) in self.cards.iter().enumerate() {
-            let number = match card.role() {
+            let port = match card.role() {
                 PortRole::Wan => WAN,
                 PortRole::Lan => HOST,
             };
-            let home = Home { shard, port: number };
-            let Some(queue) = card.queue(shard.into(), home)? else {
-                continue;
-            };
-            card.give(shard.into(), &queue)?;
-            descriptors.push(queue.as_fd().as_raw_fd());
+            let queue = card.seat(shard, Home { shard, port })?;
+            descriptors.extend(queue.descriptor().map(|descriptor| descriptor.as_raw_fd()));
             let surveyor = inner.surveyor.as_ref().expect("cards are surveyed");
             let site = View::new(Arc::clone(card.facts()), surveyor.missing(place));
-            let generic = card.attached() == AttachMode::Generic;
             match card.role() {
                 PortRole::Wan => {
-                    wan = Box::new(WanPort::new(WanParts {
-                        queue,
-                        socket: wan,
-                        site,
-                        interface: card.interface(),
-                        generic,
-                    }));
+                    let socket = wan;
+                    wan = Box::new(WanPort::new(WanParts { queue, socket, site }));
                 }
                 PortRole::Lan => {
-                    host = Box::new(LanPort::new(LanParts {
-                        queue,
-                        tun: host,
-                        site,
-                        generic,
-                    }));
+                    let tun = host;
+                    host = Box::new(LanPort::new(LanParts { queue, tun, site }));
                 }
             }
         }
@@ -490,6 +475,9 @@ impl DataPlane {
                 what: "starting a shard's thread",
                 source,
             })?;
+        for card in &self.cards {
+            card.attend(shard, thread.waking());
+        }
         inner.running.push(Running { thread });
         inner.descriptors.push((v4, v6));
         Ok(())

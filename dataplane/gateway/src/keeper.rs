@@ -7,7 +7,7 @@ use crate::denied::Line;
 use crate::resolve::{Candidates, Name, Resolved, Resolver};
 use crate::state::{PeerState, Saver, State};
 use crate::status;
-use crossbeam_channel::{Receiver, never, select, tick};
+use crossbeam_channel::{Receiver, at, never, select};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,9 @@ use weir_noise::{Instant, Tai64n};
 
 /// Between two looks at what changed.
 const PACE: Duration = Duration::from_secs(1);
+
+/// A look is followed by this many times its duration without one: it asks the shards for all peers.
+const REST: u32 = 20;
 
 /// Peers heard this long before the last sign of life of any are taken up again after a restart.
 const TALKING: Duration = Duration::from_secs(300);
@@ -85,7 +88,9 @@ pub struct Keeper {
     names: HashMap<Name, Known>,
     seen: Option<Revision>,
     heard: HashMap<PublicKey, u64>,
-    dirty: bool,
+    /// When to look at what changed; nothing did where this is none.
+    due: Option<std::time::Instant>,
+    rested: std::time::Instant,
 }
 
 #[derive(Default)]
@@ -109,7 +114,8 @@ impl Keeper {
             names: HashMap::new(),
             seen: None,
             heard,
-            dirty: false,
+            due: None,
+            rested: std::time::Instant::now(),
         }
     }
 
@@ -122,13 +128,13 @@ impl Keeper {
                 .resolver
                 .as_ref()
                 .map_or_else(never, |resolver| resolver.answers().clone());
-            // The clock ticks only while something waits to be kept.
-            let ticks = if self.dirty { tick(PACE) } else { never() };
+            // Nobody is woken while nothing waits to be kept.
+            let due = self.due.map_or_else(never, at);
             select! {
                 recv(stop) -> _ => break,
                 recv(plane.events()) -> event => if let Ok(event) = event { self.event(event) },
                 recv(answers) -> answer => if let Ok(answer) = answer { self.resolved(answer) },
-                recv(ticks) -> _ => self.look(),
+                recv(due) -> _ => self.look(),
             }
         }
         self.keep();
@@ -136,16 +142,22 @@ impl Keeper {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Changed => self.dirty = true,
+            // A time that was set stays: what changes all the time is to be kept, too.
+            Event::Changed => {
+                let soonest = self.rested.max(std::time::Instant::now() + PACE);
+                self.due.get_or_insert(soonest);
+            }
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
             Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
         }
     }
 
     fn look(&mut self) {
-        self.dirty = false;
+        let begun = std::time::Instant::now();
+        self.due = None;
         self.follow_names();
         self.keep();
+        self.rested = std::time::Instant::now() + REST * begun.elapsed();
     }
 
     /// Asks for the names of peers that are new.

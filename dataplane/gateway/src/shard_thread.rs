@@ -49,7 +49,8 @@ impl Waking {
             .add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, PORT))?)
     }
 
-    fn ring(&self) {
+    /// Wakes the thread.
+    pub fn ring(&self) {
         // A full counter rings as well.
         let _ = self.bell.write(1);
     }
@@ -126,6 +127,11 @@ impl ShardThread {
     /// Has the shard look at what is new.
     pub fn wake(&self) {
         self.alarm.ring();
+    }
+
+    /// What wakes the thread.
+    pub fn waking(&self) -> Arc<Waking> {
+        Arc::clone(&self.waking)
     }
 
     /// Listens to a port's descriptor whose socket was replaced.

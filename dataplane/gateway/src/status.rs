@@ -159,8 +159,9 @@ fn device_status(card: &Card) -> DeviceStatus {
         device: card.device().to_owned(),
         role: card.role().name().to_owned(),
         attached: match card.attached() {
-            AttachMode::Driver => "driver".to_owned(),
-            AttachMode::Generic => "generic".to_owned(),
+            Some(AttachMode::Driver) => "driver".to_owned(),
+            Some(AttachMode::Generic) => "generic".to_owned(),
+            None => "no".to_owned(),
         },
         arrivals: arrivals.filter(|arrival| arrival.frames > 0).collect(),
     }
@@ -189,19 +190,20 @@ fn shard_status(snapshot: &Snapshot, cards: &[Arc<Card>]) -> ShardStatus {
         ports: snapshot
             .ports
             .iter()
-            .map(|(role, mode, counters, frames)| PortStatus {
-                role: match role {
+            .map(|port| PortStatus {
+                role: match port.role {
                     PortRole::Wan => "wan".to_owned(),
                     PortRole::Host => "host".to_owned(),
                 },
-                queue: queue(cards, snapshot.shard, *role, *mode),
-                mode: mode.name().to_owned(),
-                rx_frames: counters.rx_frames,
-                rx_bytes: counters.rx_bytes,
-                tx_packets: counters.tx_packets,
-                tx_bytes: counters.tx_bytes,
-                errors: port_errors(counters),
-                frames: *frames,
+                queue: queue(cards, snapshot.shard, port.role, port.mode),
+                mode: port.mode.name().to_owned(),
+                rx_frames: port.counters.rx_frames,
+                rx_bytes: port.counters.rx_bytes,
+                tx_packets: port.counters.tx_packets,
+                tx_bytes: port.counters.tx_bytes,
+                errors: port_errors(&port.counters),
+                frames: port.frames,
+                abroad: port.abroad,
             })
             .collect(),
         active_peers: snapshot.active_peers,

@@ -51,6 +51,11 @@ impl Posted {
         })
     }
 
+    /// How many frames these are.
+    pub fn frames(&self) -> usize {
+        1 + usize::from(self.overflow.is_some())
+    }
+
     /// The two spans a packet goes into; the second is empty without a large frame.
     pub fn spans(&mut self) -> [IoSliceMut<'_>; 2] {
         let used = self.first.room();

@@ -183,6 +183,10 @@ impl Port for MemoryPort {
         self.pool.size().frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.pool.abroad()
+    }
+
     fn role(&self) -> PortRole {
         self.role
     }

@@ -7,7 +7,7 @@
 //! ends, nothing too long for the link. All else goes by TUN, as a copy, and the kernel delivers, fragments or answers it.
 
 use crate::limit::ErrorLimit;
-use crate::queue::Queue;
+use crate::seat::Seat;
 use crate::site::{Hop, Site};
 use crate::ways::Ways;
 use std::net::{IpAddr, SocketAddr};
@@ -32,13 +32,11 @@ pub struct LanPort<S> {
 /// What the port is made of.
 pub struct LanParts<S> {
     /// The device's queue.
-    pub queue: Queue,
+    pub queue: Seat,
     /// The TUN device's port, of the same home.
     pub tun: Box<dyn Port>,
     /// What is known of the device, as the XDP program was told, and of the ways out by it.
     pub site: S,
-    /// Whether the XDP program is attached in generic mode.
-    pub generic: bool,
 }
 
 /// Why a frame of the queue goes no further.
@@ -61,7 +59,7 @@ impl<S: Site> LanPort<S> {
     /// If queue and TUN port are of two homes.
     pub fn new(parts: LanParts<S>) -> Self {
         Self {
-            ways: Ways::new(parts.queue, parts.tun, parts.generic),
+            ways: Ways::new(parts.queue, parts.tun),
             site: parts.site,
             errors: ErrorLimit::new(),
             arrived: Vec::with_capacity(256),
@@ -69,7 +67,7 @@ impl<S: Site> LanPort<S> {
     }
 
     /// The queue, for what it counts.
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &Seat {
         self.ways.queue()
     }
 
@@ -116,7 +114,8 @@ impl<S: Site> LanPort<S> {
     /// The next hop of a packet to send, if it goes by the queue.
     #[inline]
     fn hop(&self, frame: &Frame) -> Option<Hop> {
-        if frame.meta.segmentation != Segmentation::None || frame.meta.partial_checksum.is_some() {
+        let whole = frame.meta.segmentation == Segmentation::None && frame.meta.partial_checksum.is_none();
+        if !whole || !self.ways.has_queue() {
             return None;
         }
         let packet = onward(frame.bytes())?;
@@ -156,6 +155,7 @@ impl<S: Site> LanPort<S> {
 impl<S: Site> Port for LanPort<S> {
     fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
         self.site.refresh();
+        self.ways.refresh();
         self.errors.begin();
         let mut count = self.ways.receive_ordinary_in_turn(out, limit);
         let mut arrived = core::mem::take(&mut self.arrived);
@@ -178,6 +178,7 @@ impl<S: Site> Port for LanPort<S> {
 
     fn transmit(&mut self, frames: &mut Vec<Frame>) {
         self.site.refresh();
+        self.ways.refresh();
         for frame in frames.drain(..) {
             let Some(hop) = self.hop(&frame) else {
                 self.ways.by_ordinary(frame);
@@ -209,6 +210,10 @@ impl<S: Site> Port for LanPort<S> {
 
     fn frames(&self) -> usize {
         self.ways.frames()
+    }
+
+    fn abroad(&self) -> usize {
+        self.ways.abroad()
     }
 
     fn role(&self) -> PortRole {
@@ -287,10 +292,12 @@ mod tests {
         fn hop(&self, _destination: IpAddr) -> Option<Hop> {
             None
         }
+        fn interface(&self) -> u32 {
+            2
+        }
         fn port(&self) -> u16 {
             51820
         }
-
         fn tunnel_mtu(&self) -> usize {
             1420
         }

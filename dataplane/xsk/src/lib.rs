@@ -7,25 +7,31 @@
 //! same home share.
 //!
 //! [`WanPort`] is a [`weir_frame::Port`] over a queue and an ordinary UDP socket on the same port;
-//! [`LanPort`] is one over a queue and a TUN device's port, and a router between its device and the tunnel.
+//! [`LanPort`] is one over a queue and a TUN device's port, and a router between its device and the tunnel. Their queue
+//! is at a [`Seat`], for its socket may come and go while they work.
 //!
 //! The crate attaches no XDP program: `weir-xdp-prog` does, and is given a queue's descriptor.
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod exchange;
 mod lan;
 mod limit;
 mod memory;
 mod queue;
 mod ring;
+mod seat;
 mod site;
 mod socket;
+mod store;
 mod sys;
 mod wan;
 mod ways;
 
 pub use lan::{LanParts, LanPort};
 pub use memory::{CHUNK, CHUNK_OF_WHOLE_KIB, MemoryError};
-pub use queue::{Queue, QueueCounters, Refused, Store};
+pub use queue::{Queue, QueueCounters, Refused};
+pub use seat::{BoundSocket, Seat, SeatHandle};
 pub use site::{Hop, Site};
 pub use socket::{Copying, Kernel, OpenError, SocketOptions};
+pub use store::Store;
 pub use wan::{WanParts, WanPort};

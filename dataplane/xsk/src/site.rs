@@ -24,6 +24,9 @@ pub trait Site: Device + Send {
     /// to this host's own addresses, nor to a network's broadcast address.
     fn hop(&self, destination: IpAddr) -> Option<Hop>;
 
+    /// The device's number.
+    fn interface(&self) -> u32;
+
     /// The UDP port that tunnels' datagrams leave from.
     fn port(&self) -> u16;
 

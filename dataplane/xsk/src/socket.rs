@@ -18,6 +18,9 @@ const ASK_LIMIT: Duration = Duration::from_secs(2);
 const TRANSMIT_BUDGET: u32 = 1024;
 const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 
+/// Bytes that the kernel counts of a copied frame at most until the card has sent it: a page, and its own notes beside it.
+const COPY: u32 = 4096 + 512;
+
 /// Whether frames are copied between the card's memory and the socket's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Copying {
@@ -87,6 +90,16 @@ impl OpenError {
             OpenError::InUse { .. } => false,
         }
     }
+
+    /// Whether the device is not up.
+    pub fn is_down(&self) -> bool {
+        match self {
+            OpenError::NoZeroCopy { source, .. } | OpenError::System { source, .. } => {
+                source.raw_os_error() == Some(libc::ENETDOWN)
+            }
+            OpenError::InUse { .. } => false,
+        }
+    }
 }
 
 /// What the kernel counted of a socket (`XDP_STATISTICS`), in frames.
@@ -112,6 +125,7 @@ pub(crate) struct Socket {
     pub(crate) receive: Consumer<libc::xdp_desc>,
     pub(crate) transmit: Producer<libc::xdp_desc>,
     copying: Copying,
+    ring: u32,
 }
 
 impl Socket {
@@ -184,6 +198,9 @@ impl Socket {
         let _ = sys::set_option(socket, libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &TRANSMIT_BUDGET);
         let read_back: libc::xdp_options =
             sys::option(socket, libc::XDP_OPTIONS).map_err(failed("reading the mode back"))?;
+        if mode == Copying::Each {
+            hold_copies(socket, options.ring);
+        }
         let copying = if read_back.flags & libc::XDP_OPTIONS_ZEROCOPY != 0 {
             Copying::None
         } else {
@@ -196,12 +213,18 @@ impl Socket {
             receive,
             transmit,
             copying,
+            ring: options.ring,
         })
     }
 
     /// How the kernel says that it moves frames.
     pub(crate) fn copying(&self) -> Copying {
         self.copying
+    }
+
+    /// Entries of each ring.
+    pub(crate) fn ring(&self) -> u32 {
+        self.ring
     }
 
     pub(crate) fn statistics(&self) -> io::Result<Kernel> {
@@ -232,6 +255,16 @@ fn register(socket: BorrowedFd<'_>, memory: &Memory) -> io::Result<()> {
         tx_metadata_len: 0,
     };
     sys::set_option(socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &registration)
+}
+
+/// Lets as many copies wait for the card as the ring has entries. The usual buffer holds some ninety; beyond, the kernel
+/// leaves frames in the ring until it is asked again, and nobody knows when that would be of use.
+fn hold_copies(socket: BorrowedFd<'_>, ring: u32) {
+    // The kernel doubles it.
+    let bytes = i32::try_from(ring.saturating_mul(COPY) / 2).unwrap_or(i32::MAX);
+    // Without CAP_NET_ADMIN up to the system's limit.
+    let _ = sys::set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &bytes)
+        .or_else(|_| sys::set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &bytes));
 }
 
 /// Binds; a queue that an ending socket still holds is waited for.

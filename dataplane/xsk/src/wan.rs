@@ -5,7 +5,7 @@
 //! this port cannot: to a next hop that is not known yet, by another device, too long for the link. Such a datagram is
 //! copied into a frame of the socket's own, which is the slow path; everything else is never copied.
 
-use crate::queue::Queue;
+use crate::seat::Seat;
 use crate::site::Site;
 use crate::ways::Ways;
 use std::collections::VecDeque;
@@ -22,7 +22,6 @@ const FORGOTTEN: usize = 256;
 pub struct WanPort<S> {
     ways: Ways,
     site: S,
-    interface: u32,
     /// The identification of the next IPv4 packet.
     id: u16,
     arrived: Vec<Frame>,
@@ -32,15 +31,11 @@ pub struct WanPort<S> {
 /// What the port is made of.
 pub struct WanParts<S> {
     /// The device's queue.
-    pub queue: Queue,
+    pub queue: Seat,
     /// The port of an ordinary UDP socket, of the same home.
     pub socket: Box<dyn Port>,
     /// What is known of the device, as the XDP program was told, and of the ways out by it.
     pub site: S,
-    /// The device's number.
-    pub interface: u32,
-    /// Whether the XDP program is attached in generic mode.
-    pub generic: bool,
 }
 
 impl<S: Site> WanPort<S> {
@@ -50,9 +45,8 @@ impl<S: Site> WanPort<S> {
     /// If queue and socket are of two homes.
     pub fn new(parts: WanParts<S>) -> Self {
         Self {
-            ways: Ways::new(parts.queue, parts.socket, parts.generic),
+            ways: Ways::new(parts.queue, parts.socket),
             site: parts.site,
-            interface: parts.interface,
             id: 0,
             arrived: Vec::with_capacity(256),
             forgotten: VecDeque::with_capacity(FORGOTTEN),
@@ -60,7 +54,7 @@ impl<S: Site> WanPort<S> {
     }
 
     /// The queue, for what it counts.
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &Seat {
         self.ways.queue()
     }
 
@@ -69,13 +63,13 @@ impl<S: Site> WanPort<S> {
         let remote = match ip {
             // A link-local address is one of its link alone (RFC 4007).
             IpAddr::V6(ip) if ip.is_unicast_link_local() => {
-                SocketAddrV6::new(ip, port, 0, self.interface).into()
+                SocketAddrV6::new(ip, port, 0, self.site.interface()).into()
             }
             ip => SocketAddr::new(ip, port),
         };
         let local = LocalAddress {
             ip: datagram.destination.0,
-            interface: self.interface,
+            interface: self.site.interface(),
         };
         Path {
             remote,
@@ -85,7 +79,7 @@ impl<S: Site> WanPort<S> {
 
     /// Puts the headers in front of a datagram, where the queue can send it.
     fn address(&mut self, frame: &mut Frame) -> bool {
-        if !self.ways.owns(frame) {
+        if !self.ways.has_queue() || !self.ways.owns(frame) {
             return false;
         }
         let Some(path) = frame.meta.path else { return false };
@@ -131,6 +125,7 @@ impl<S: Site> WanPort<S> {
 impl<S: Site> Port for WanPort<S> {
     fn receive(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
         self.site.refresh();
+        self.ways.refresh();
         let mut count = self.ways.receive_ordinary_in_turn(out, limit);
         let mut arrived = core::mem::take(&mut self.arrived);
         self.ways.receive(&mut arrived, limit - count);
@@ -155,6 +150,7 @@ impl<S: Site> Port for WanPort<S> {
 
     fn transmit(&mut self, frames: &mut Vec<Frame>) {
         self.site.refresh();
+        self.ways.refresh();
         for mut frame in frames.drain(..) {
             let len = frame.len();
             if self.address(&mut frame) {
@@ -180,6 +176,10 @@ impl<S: Site> Port for WanPort<S> {
 
     fn frames(&self) -> usize {
         self.ways.frames()
+    }
+
+    fn abroad(&self) -> usize {
+        self.ways.abroad()
     }
 
     fn role(&self) -> PortRole {

@@ -1,8 +1,7 @@
 //! The two ways in and out of an AF_XDP port: a device's queue, and an ordinary port of the kernel's for what the queue
 //! cannot carry.
 
-use crate::queue::Queue;
-use crate::socket::Copying;
+use crate::seat::Seat;
 use weir_frame::{Frame, Home, Port, PortCounters, PortMode};
 
 /// In one of so many batches the ordinary port comes before the queue, which else could fill them all.
@@ -11,11 +10,10 @@ const ORDINARY_TURN: u32 = 8;
 /// A queue and an ordinary port of one home, whose frames are the one port's.
 ///
 /// Each frame to send is put on one of the two ways, and goes with [`Ways::send`]. Frames that go by the queue begin with
-/// their Ethernet headers.
+/// their Ethernet headers. While the queue has no socket, everything goes by the ordinary port.
 pub(crate) struct Ways {
-    queue: Queue,
+    queue: Seat,
     ordinary: Box<dyn Port>,
-    generic: bool,
     fast: Vec<Frame>,
     /// Bytes that each of `fast` carries, without headers and padding.
     carried: Vec<usize>,
@@ -26,11 +24,11 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
-    /// Both ways; `generic` says whether the XDP program is attached in generic mode.
+    /// Both ways.
     ///
     /// # Panics
     /// If they are of two homes.
-    pub fn new(mut queue: Queue, ordinary: Box<dyn Port>, generic: bool) -> Self {
+    pub fn new(mut queue: Seat, ordinary: Box<dyn Port>) -> Self {
         assert_eq!(
             queue.pool().home(),
             ordinary.home(),
@@ -39,7 +37,6 @@ impl Ways {
         Self {
             queue,
             ordinary,
-            generic,
             fast: Vec::with_capacity(256),
             carried: Vec::with_capacity(256),
             slow: Vec::with_capacity(256),
@@ -48,8 +45,18 @@ impl Ways {
         }
     }
 
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &Seat {
         &self.queue
+    }
+
+    /// Takes or closes the queue's socket where that was asked for. Ports call it once a batch.
+    pub fn refresh(&mut self) {
+        self.queue.refresh();
+    }
+
+    /// Whether anything can go by the queue.
+    pub fn has_queue(&self) -> bool {
+        self.queue.is_taken()
     }
 
     /// Appends frames that the queue received, at most `limit`.
@@ -91,9 +98,13 @@ impl Ways {
     }
 
     /// A fresh frame: one of the queue's where there is one, since only those need no copy; large ones are the ordinary
-    /// port's.
+    /// port's, and so are all while nothing can go by the queue.
     pub fn fresh(&mut self, len: usize) -> Option<Frame> {
-        self.fresh_fast(len).or_else(|| self.ordinary.fresh(len))
+        if self.has_queue() {
+            self.fresh_fast(len).or_else(|| self.ordinary.fresh(len))
+        } else {
+            self.ordinary.fresh(len).or_else(|| self.fresh_fast(len))
+        }
     }
 
     pub fn give_back(&mut self, frame: Frame) {
@@ -190,17 +201,21 @@ impl Ways {
         self.queue.frames() + self.ordinary.frames()
     }
 
-    /// The mode of the queue.
+    pub fn abroad(&self) -> usize {
+        self.queue.abroad() + self.ordinary.abroad()
+    }
+
+    /// The mode of the queue; the ordinary port's while there is none.
     pub fn mode(&self) -> PortMode {
-        match (self.queue.copying(), self.generic) {
-            (Copying::None, _) => PortMode::ZeroCopy,
-            (Copying::Each, false) => PortMode::Driver,
-            (Copying::Each, true) => PortMode::Generic,
-        }
+        self.queue.mode().unwrap_or_else(|| self.ordinary.mode())
     }
 
     pub fn counters(&self) -> PortCounters {
-        self.counted + self.ordinary.counters()
+        let queue = PortCounters {
+            rx_errors: self.queue.counters().invalid,
+            ..PortCounters::default()
+        };
+        self.counted + queue + self.ordinary.counters()
     }
 
     pub fn forgotten_source(&mut self) -> Option<std::net::SocketAddr> {

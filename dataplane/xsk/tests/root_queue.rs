@@ -2,8 +2,10 @@
 //! accounted for however often a queue is opened and closed.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
+use std::process::Command;
 use std::time::Duration;
 use weir_bench::{End, Namespace, Topology};
 use weir_frame::{Frame, Home, PoolSize};
@@ -30,9 +32,11 @@ struct Pair {
     right: Namespace,
     /// The ends' numbers.
     interfaces: (u32, u32),
+    /// The left end's name.
+    near: String,
     /// The right end's address.
     mac: [u8; 6],
-    _topology: Topology,
+    topology: Topology,
 }
 
 impl Pair {
@@ -62,8 +66,9 @@ impl Pair {
             left,
             right,
             interfaces: (number, other),
+            near: a,
             mac,
-            _topology: topology,
+            topology,
         }
     }
 
@@ -227,6 +232,50 @@ fn a_batch_larger_than_the_ring_is_sent_or_left() {
     assert_eq!(queue.kernel().unwrap().transmit_invalid, 0);
 }
 
+/// Catches frames that stay in the ring because the card, here a shaper below, is slow to be done with those before them:
+/// the last ones of a burst would wait until there is more to send.
+#[test]
+fn a_burst_leaves_as_a_whole_by_a_card_that_takes_its_time() {
+    const BURST: usize = 300;
+    let pair = Pair::new();
+    let sink = pair.sink();
+    let tool = |arguments: &str| {
+        let mut command = Command::new("tc");
+        pair.left.run(command.args(arguments.split(' '))).unwrap()
+    };
+    let below = pair.near.clone();
+    tool(&format!("qdisc add dev {below} root tbf rate 20mbit burst 10kb limit 10mb"));
+    let above = pair.topology.interface("m");
+    pair.left
+        .ip(&format!("link add link {below} name {above} up type macvlan"))
+        .unwrap();
+    let number = pair.left.enter(|| nix::net::if_::if_nametoindex(above.as_str())).unwrap();
+    let options = SocketOptions {
+        interface: number,
+        ring: 512,
+        ..pair.options(Some(Copying::Each))
+    };
+    let size = PoolSize { small: 1024, ..SIZE };
+    let store = Store::new(HOME, size).unwrap();
+    let mut queue = pair.left.enter(|| Queue::open(options, store)).unwrap();
+    let datagram = pair.datagram(&[7; 1000]);
+    let mut frames: Vec<Frame> = (0..BURST)
+        .map(|_| {
+            let mut frame = queue.pool().take_small().unwrap();
+            assert!(frame.write(&datagram));
+            frame
+        })
+        .collect();
+    queue.transmit(&mut frames);
+    assert!(frames.is_empty(), "the ring has room for all");
+    let mut buffer = [0; 2000];
+    for arrived in 0..BURST {
+        let received = sink.recv(&mut buffer);
+        assert!(received.is_ok(), "{arrived} of {BURST} arrived, {:?}", queue.counters());
+    }
+    settle(&mut queue);
+}
+
 /// Catches a fallback that nobody is told of, and a queue taken from another socket.
 #[test]
 fn what_cannot_be_had_is_refused() {
@@ -250,6 +299,31 @@ fn what_cannot_be_had_is_refused() {
         )
     );
     drop(queue);
+}
+
+/// Catches a queue whose device is gone that wakes its shard again and again, or ends it: a core would spin.
+#[test]
+fn a_queue_without_its_device_is_silent() {
+    let pair = Pair::new();
+    let mut queue = pair.open(store());
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
+    epoll.add(&queue, EpollEvent::new(EpollFlags::EPOLLIN, 0)).unwrap();
+    pair.left.ip(&format!("link del dev {}", pair.near)).unwrap();
+    let mut woken = 0;
+    let mut events = [EpollEvent::empty(); 1];
+    while epoll.wait(&mut events, EpollTimeout::from(500_u16)).unwrap() > 0 {
+        woken += 1;
+        assert!(woken < 10, "{:?} without end", events[0].events());
+        queue.receive(&mut Vec::new(), 64);
+    }
+    for _ in 0..2 * SIZE.small {
+        let mut frame = queue.pool().take_small().unwrap();
+        assert!(frame.write(&pair.datagram(&[0; 100])));
+        let mut frames = vec![frame];
+        queue.transmit(&mut frames);
+        frames.drain(..).for_each(|frame| queue.pool().give_back(frame));
+    }
+    accounted(&mut queue);
 }
 
 /// Catches frames lost with a closed socket, and a kernel that is asked for a queue too soon.

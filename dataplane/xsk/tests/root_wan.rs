@@ -10,7 +10,7 @@ use weir_frame::{Frame, FramePool, Home, LocalAddress, Path, PoolSize, Port, Por
 use weir_sockets::{SlotTable, UdpGroup, UdpOptions};
 use weir_wire::arrival::Device;
 use weir_xdp_prog::{ArrivalProgram, ArrivalSettings, AttachMode, Attachment};
-use weir_xsk::{Hop, Queue, Site, SocketOptions, Store, WanParts, WanPort};
+use weir_xsk::{Hop, Queue, Seat, Site, SocketOptions, Store, WanParts, WanPort};
 
 const HOME: Home = Home { shard: 0, port: 0 };
 const PORT: u16 = 51820;
@@ -19,6 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// One end of the pair: what it is told of itself and of the other.
 #[derive(Clone)]
 struct Told {
+    interface: u32,
     mac: [u8; 6],
     other: [u8; 6],
     own: Vec<IpAddr>,
@@ -60,6 +61,10 @@ impl Site for Told {
             source: *source,
             mtu: 1500,
         })
+    }
+
+    fn interface(&self) -> u32 {
+        self.interface
     }
 
     fn port(&self) -> u16 {
@@ -111,6 +116,7 @@ fn sides(topology: &Topology, mode: AttachMode) -> [Side; 2] {
     [0, 1].map(|end| {
         let own = addresses[end].map(|address| address.split('/').next().unwrap().parse().unwrap());
         let told = Told {
+            interface: links[end].0,
             mac: links[end].1,
             other: links[1 - end].1,
             own: own.to_vec(),
@@ -163,11 +169,9 @@ fn side(namespace: Namespace, interface: u32, told: Told, mode: AttachMode) -> S
         (queue, group, ports.remove(0), attached)
     });
     let port = WanPort::new(WanParts {
-        queue,
+        queue: Seat::taken(queue, mode == AttachMode::Generic),
         socket: Box::new(socket),
         site: told.clone(),
-        interface,
-        generic: mode == AttachMode::Generic,
     });
     Side {
         namespace,

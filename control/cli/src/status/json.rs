@@ -117,6 +117,7 @@ fn port(port: &PortStatus) -> Value {
         "tx_bytes": port.tx_bytes,
         "errors": counts(port.errors.iter().map(|(name, count)| (name.as_str(), *count))),
         "frames": port.frames,
+        "abroad": port.abroad,
     })
 }
 

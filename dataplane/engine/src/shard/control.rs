@@ -38,6 +38,33 @@ pub enum Event {
     Denied(DeniedFlow),
 }
 
+/// One port of a shard, in the words of [`Port`].
+#[derive(Clone, Copy, Debug)]
+pub struct PortSnapshot {
+    /// What it is for.
+    pub role: PortRole,
+    /// The mode in force.
+    pub mode: PortMode,
+    /// What it counted.
+    pub counters: PortCounters,
+    /// All frames that it owns.
+    pub frames: usize,
+    /// Those of them that are abroad.
+    pub abroad: usize,
+}
+
+impl PortSnapshot {
+    fn of(port: &dyn Port) -> Self {
+        Self {
+            role: port.role(),
+            mode: port.mode(),
+            counters: port.counters(),
+            frames: port.frames(),
+            abroad: port.abroad(),
+        }
+    }
+}
+
 /// A shard, or a part of it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -45,8 +72,8 @@ pub struct Snapshot {
     pub shard: u16,
     /// Its counters.
     pub counters: Counters,
-    /// Its ports: role, mode, counters and frames.
-    pub ports: Vec<(PortRole, PortMode, PortCounters, usize)>,
+    /// Its ports.
+    pub ports: Vec<PortSnapshot>,
     /// Peers at home.
     pub active_peers: usize,
     /// Whether cookies are demanded.
@@ -195,14 +222,7 @@ impl Shard {
             ports: self
                 .ports
                 .iter()
-                .map(|slot| {
-                    (
-                        slot.port.role(),
-                        slot.port.mode(),
-                        slot.port.counters(),
-                        slot.port.frames(),
-                    )
-                })
+                .map(|slot| PortSnapshot::of(&*slot.port))
                 .collect(),
             active_peers: self.by_id.len(),
             under_load: self.limiter.under_load(now.at),

@@ -38,7 +38,7 @@ use weir_frame::{Frame, Port, PortRole};
 use weir_noise::{CookieSecret, Instant};
 
 pub use access::DeniedFlow;
-pub use control::{Command, Event, PeerSnapshot, Snapshot};
+pub use control::{Command, Event, PeerSnapshot, PortSnapshot, Snapshot};
 
 /// The time, read once a batch.
 #[derive(Clone, Copy, Debug)]

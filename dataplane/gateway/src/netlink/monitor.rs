@@ -1,10 +1,9 @@
-//! Word of changes: links, addresses and routes of one network namespace.
+//! Word of changes: links, addresses, routes and neighbours of one network namespace.
 
 use super::socket::messages;
-use super::{Error, Link, PROTOCOL, namespace};
+use super::{Error, Link, namespace};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use netlink_packet_core::NetlinkPayload;
-use netlink_packet_route::route::{RouteMessage, RouteProtocol};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
@@ -22,6 +21,9 @@ const WAITING: usize = 1024;
 /// Longer than any notification.
 const DATAGRAM_MAX: usize = 64 * 1024;
 
+/// RTMGRP_IPV4_RULE, and the group RTNLGRP_IPV6_RULE (19) as a bit of the same mask, of which libc has no name.
+const RULES: libc::c_int = 0x80 | 1 << (19 - 1);
+
 /// A change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
@@ -31,9 +33,9 @@ pub enum Event {
     LinkGone(u32),
     /// Some address came or went.
     Addresses,
-    /// Some route that is not of Weir's making came or went, or some rule of routing.
+    /// Some route came or went, be it of Weir's own making, or a rule by which routes are chosen.
     Routes,
-    /// A neighbour on the link of that number is found, changed or lost. Only a [`Monitor::start`] tells.
+    /// A neighbour on the link of that number is found, changed or lost.
     Neighbour(u32, IpAddr),
     /// Changes were lost for there were too many: look at everything again.
     Lost,
@@ -48,16 +50,24 @@ pub struct Monitor {
 }
 
 impl Monitor {
-    /// Listens in the thread's network namespace, to what becomes of neighbours too.
+    /// Listens in the thread's network namespace, to every change.
     pub fn start() -> Result<Self, Error> {
-        Ok(Self::listen(subscribed(libc::RTMGRP_NEIGH)?)?)
+        let all = libc::RTMGRP_LINK
+            | libc::RTMGRP_NEIGH
+            | libc::RTMGRP_IPV4_IFADDR
+            | libc::RTMGRP_IPV6_IFADDR
+            | libc::RTMGRP_IPV4_ROUTE
+            | libc::RTMGRP_IPV6_ROUTE
+            | RULES;
+        Ok(Self::listen(subscribed(all)?)?)
     }
 
-    /// Listens where a TUN device is now.
+    /// Listens where a TUN device is now, to what becomes of links alone.
     pub fn of_device(tun: BorrowedFd<'_>) -> Result<Self, Error> {
+        let links = || subscribed(libc::RTMGRP_LINK);
         let socket = match namespace::elsewhere(tun)? {
-            Some(elsewhere) => namespace::within(elsewhere, || subscribed(0))??,
-            None => subscribed(0)?,
+            Some(elsewhere) => namespace::within(elsewhere, links)??,
+            None => links()?,
         };
         Ok(Self::listen(socket)?)
     }
@@ -101,18 +111,8 @@ impl Drop for Monitor {
     }
 }
 
-/// A socket that hears of links, addresses, routes and rules, and of what else is asked for.
-fn subscribed(more: libc::c_int) -> io::Result<Socket> {
-    /// RTNLGRP_IPV6_RULE as a bit, for which linux/rtnetlink.h has no name.
-    const RTMGRP_IPV6_RULE: libc::c_int = 1 << (libc::RTNLGRP_IPV6_RULE - 1);
-    let groups = more
-        | libc::RTMGRP_LINK
-        | libc::RTMGRP_IPV4_IFADDR
-        | libc::RTMGRP_IPV6_IFADDR
-        | libc::RTMGRP_IPV4_ROUTE
-        | libc::RTMGRP_IPV6_ROUTE
-        | libc::RTMGRP_IPV4_RULE
-        | RTMGRP_IPV6_RULE;
+/// A socket that hears of what is in these groups.
+fn subscribed(groups: libc::c_int) -> io::Result<Socket> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind(&SocketAddr::new(0, groups.cast_unsigned()))?;
     Ok(socket)
@@ -188,20 +188,16 @@ fn event(change: RouteNetlinkMessage) -> Option<Event> {
         RouteNetlinkMessage::NewLink(link) => Link::from_message(&link).map(Event::Link),
         RouteNetlinkMessage::DelLink(link) => Some(Event::LinkGone(link.header.index)),
         RouteNetlinkMessage::NewAddress(_) | RouteNetlinkMessage::DelAddress(_) => Some(Event::Addresses),
-        RouteNetlinkMessage::NewRoute(route) | RouteNetlinkMessage::DelRoute(route) => {
-            (!is_own(&route)).then_some(Event::Routes)
-        }
-        RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => Some(Event::Routes),
+        RouteNetlinkMessage::NewRoute(_)
+        | RouteNetlinkMessage::DelRoute(_)
+        | RouteNetlinkMessage::NewRule(_)
+        | RouteNetlinkMessage::DelRule(_) => Some(Event::Routes),
         RouteNetlinkMessage::NewNeighbour(neighbour) | RouteNetlinkMessage::DelNeighbour(neighbour) => {
             super::neighbour::address(&neighbour)
                 .map(|address| Event::Neighbour(neighbour.header.ifindex, address))
         }
         _ => None,
     }
-}
-
-fn is_own(route: &RouteMessage) -> bool {
-    route.header.protocol == RouteProtocol::Other(PROTOCOL)
 }
 
 /// The channel to whoever reads, which may be slow.

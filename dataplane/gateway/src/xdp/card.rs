@@ -1,19 +1,25 @@
-//! One device: the XDP program on it, and the queues that shards work on.
+//! One device: the XDP program on it, and the seats of the shards' ports, each with a queue while the device has one.
+//!
+//! Devices go and come back (unplugged, moved between network namespaces, created anew), are set down, and get other
+//! numbers of queues. Whoever hears of it calls [`Card::follow`]. A port whose queue is away works by sockets.
 
+use super::error::CardError;
 use super::facts::Facts;
-use crate::netlink::{self, Netlink};
+use super::place::Place;
+use crate::netlink::{self, Link, Netlink};
+use crate::shard_thread::Waking;
 use arc_swap::ArcSwap;
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use weir_abi::prefix::Prefix;
 use weir_config::{Port, PortMode, PortRole};
 use weir_frame::{Home, PoolSize};
 use weir_nic::Nic;
 use weir_xdp_prog::{
-    ArrivalProgram, ArrivalSettings, AttachError, AttachMode, Attachment, LoadError, MapError, VERDICTS,
+    ArrivalProgram, ArrivalSettings, AttachError, AttachMode, Attachment, MapError, VERDICTS,
 };
-use weir_xsk::{CHUNK, CHUNK_OF_WHOLE_KIB, Copying, MemoryError, OpenError, Queue, SocketOptions, Store};
+use weir_xsk::{CHUNK, CHUNK_OF_WHOLE_KIB, Copying, Seat, SocketOptions, Store};
 
 /// Frames of one queue: half of them may lie with the kernel to be filled, the rest is for what is sent.
 const FRAMES: usize = 3072;
@@ -21,76 +27,32 @@ const FRAMES: usize = 3072;
 /// Entries of each ring.
 const RING: u32 = 1024;
 
-/// Why a device is no port.
-#[derive(Debug, thiserror::Error)]
-pub enum CardError {
-    /// The device itself.
-    #[error("port {device}: {source}")]
-    Link {
-        /// The device's name.
-        device: String,
-        /// The kernel's answer.
-        source: netlink::Error,
-    },
-    /// It has no MAC address.
-    #[error("port {0}: it has no MAC address; expected an Ethernet device")]
-    NotEthernet(String),
-    /// The program was not loaded.
-    #[error("port {device}: {source}")]
-    Load {
-        /// The device's name.
-        device: String,
-        /// The kernel's answer.
-        source: LoadError,
-    },
-    /// The program was not attached.
-    #[error("port {device}: {source}")]
-    Attach {
-        /// The device's name.
-        device: String,
-        /// The kernel's answer.
-        source: AttachError,
-    },
-    /// The program was not told what to do.
-    #[error("port {device}: {source}")]
-    Map {
-        /// The device's name.
-        device: String,
-        /// The kernel's answer.
-        source: MapError,
-    },
-    /// There is no memory to share with the kernel.
-    #[error("port {device}: {source}")]
-    Memory {
-        /// The device's name.
-        device: String,
-        /// The kernel's answer.
-        source: MemoryError,
-    },
-    /// No queue can be had.
-    #[error("port {device}: {source}")]
-    Queue {
-        /// The device's name.
-        device: String,
-        /// The kernel's answer.
-        source: OpenError,
-    },
-}
-
 /// A device at work. What it has attached ends with it, or with the process.
 pub struct Card {
     device: String,
-    interface: u32,
     role: PortRole,
     mode: PortMode,
-    attached: AttachMode,
     /// Bytes of a frame.
     chunk: usize,
     program: ArrivalProgram,
-    _attachment: Attachment,
     facts: Arc<ArcSwap<Facts>>,
     settings: Mutex<ArrivalSettings>,
-    notes: Mutex<Vec<String>>,
+    work: Mutex<Work>,
+}
+
+/// What comes and goes with the device and with shards.
+struct Work {
+    attached: Option<Attached>,
+    /// Why nothing is attached.
+    trouble: Option<String>,
+    places: BTreeMap<u16, Place>,
+}
+
+/// The program on the device.
+struct Attached {
+    interface: u32,
+    mode: AttachMode,
+    _attachment: Attachment,
 }
 
 impl Card {
@@ -107,42 +69,39 @@ impl Card {
                 device: device.clone(),
                 source,
             })?;
-        let mac = link.mac.ok_or_else(|| CardError::NotEthernet(device.clone()))?;
         let program = ArrivalProgram::load().map_err(|source| CardError::Load {
             device: device.clone(),
             source,
         })?;
-        let (attachment, attached) =
-            attach(&program, link.index, port.mode).map_err(|source| CardError::Attach {
-                device: device.clone(),
-                source,
-            })?;
-        let chunk = chunk(&device);
         let wan = port.role == PortRole::Wan;
+        let settings = ArrivalSettings {
+            mac: link.mac.unwrap_or_default(),
+            wan,
+            lan: !wan,
+            ceiling_per_s: None,
+        };
         let facts = Facts {
-            mac,
+            mac: settings.mac,
+            interface: link.index,
             wan,
             ..Facts::default()
         };
         let card = Self {
-            device,
-            interface: link.index,
             role: port.role,
             mode: port.mode,
-            attached,
-            chunk,
+            chunk: chunk(&device),
+            device,
             program,
-            _attachment: attachment,
             facts: Arc::new(ArcSwap::from_pointee(facts)),
-            settings: Mutex::new(ArrivalSettings {
-                mac,
-                wan,
-                lan: !wan,
-                ceiling_per_s: None,
+            settings: Mutex::new(settings),
+            work: Mutex::new(Work {
+                attached: None,
+                trouble: None,
+                places: BTreeMap::new(),
             }),
-            notes: Mutex::default(),
         };
         card.change_settings(|_| {})?;
+        card.work().attached = Some(card.attach(&link)?);
         Ok(card)
     }
 
@@ -151,19 +110,14 @@ impl Card {
         &self.device
     }
 
-    /// The device's number.
-    pub fn interface(&self) -> u32 {
-        self.interface
-    }
-
     /// What arrives there.
     pub fn role(&self) -> PortRole {
         self.role
     }
 
-    /// How the program is attached.
-    pub fn attached(&self) -> AttachMode {
-        self.attached
+    /// How the program is attached, while it is.
+    pub fn attached(&self) -> Option<AttachMode> {
+        self.work().attached.as_ref().map(|attached| attached.mode)
     }
 
     /// What is known of the device and its host.
@@ -173,7 +127,18 @@ impl Card {
 
     /// What an operator should know.
     pub fn notes(&self) -> Vec<String> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let work = self.work();
+        let places = work.places.iter().filter_map(|(shard, place)| {
+            let trouble = place.trouble()?;
+            Some(format!(
+                "port {}: shard {shard} works by sockets: {trouble}",
+                self.device
+            ))
+        });
+        match &work.trouble {
+            Some(trouble) => vec![format!("port {}: {trouble}", self.device)],
+            None => places.collect(),
+        }
     }
 
     /// Frames by the program's verdict, of all cores together.
@@ -181,12 +146,12 @@ impl Card {
         self.program.counters().ok()
     }
 
-    /// Opens the queue of that number for the shard whose port this is the home of; `None` where the device has no such
-    /// queue, which is noted. Until [`Card::give`], nothing arrives there.
+    /// A seat for the port of a shard with that home, on the queue of the shard's number. It is empty where the device is
+    /// away or down or has no such queue, which is noted. [`Card::attend`] is to follow.
     ///
     /// # Errors
     /// [`CardError`].
-    pub fn queue(&self, queue: u32, home: Home) -> Result<Option<Queue>, CardError> {
+    pub fn seat(&self, shard: u16, home: Home) -> Result<Seat, CardError> {
         let size = PoolSize {
             small: FRAMES,
             small_bytes: self.chunk,
@@ -198,50 +163,64 @@ impl Card {
             device: self.device.clone(),
             source,
         })?;
-        let copying = match (self.mode, self.attached) {
-            (PortMode::ZeroCopy, _) => Some(Copying::None),
-            (PortMode::Driver | PortMode::Generic, _) | (PortMode::Auto, AttachMode::Generic) => {
-                Some(Copying::Each)
-            }
-            (PortMode::Auto, AttachMode::Driver) => None,
-        };
-        let options = SocketOptions {
-            interface: self.interface,
-            queue,
-            copying,
-            ring: RING,
-        };
-        match Queue::open(options, store) {
-            Ok(queue) => Ok(Some(queue)),
-            // A device has one queue at least.
-            Err(refused) if queue > 0 && refused.error.is_no_such_queue() => {
-                self.note(format!(
-                    "port {}: it has no queue {queue}, so shard {queue} works by sockets; give it as many queues as there are shards, or fewer shards: ethtool -L {} combined N",
-                    self.device, self.device
-                ));
-                Ok(None)
-            }
-            Err(refused) => Err(CardError::Queue {
-                device: self.device.clone(),
-                source: refused.error,
-            }),
+        let mut seat = Seat::empty(store);
+        let mut place = Place::new(seat.handle());
+        let mut work = self.work();
+        match self.give_queue(work.attached.as_ref(), shard, &mut place) {
+            Ok(()) => {}
+            Err(error) if error.may_pass() => self.note(shard, &mut place, &error),
+            Err(error) => return Err(error),
+        }
+        seat.refresh();
+        work.places.insert(shard, place);
+        Ok(seat)
+    }
+
+    /// Has the shard's thread woken by every socket that its seat gets from now on.
+    pub fn attend(&self, shard: u16, waking: Arc<Waking>) {
+        let work = &mut *self.work();
+        if let Some(place) = work.places.get_mut(&shard) {
+            place.attend(waking);
+            self.serve(work.attached.as_ref(), shard, place);
         }
     }
 
-    /// Gives a queue's frames to its socket from now on.
-    ///
-    /// # Errors
-    /// [`CardError`].
-    pub fn give(&self, queue: u32, socket: &Queue) -> Result<(), CardError> {
-        self.program
-            .insert_socket(queue, socket.as_fd())
-            .map_err(|source| self.map_error(source))
+    /// Leaves a shard's queue to the kernel again, and forgets its seat.
+    pub fn take_back(&self, shard: u16) {
+        self.work().places.remove(&shard);
+        // Fails only where there is none.
+        let _ = self.program.remove_socket(shard.into());
     }
 
-    /// Leaves a queue to the kernel again, where it had a socket.
-    pub fn take_back(&self, queue: u32) {
-        // Fails only where there is none.
-        let _ = self.program.remove_socket(queue);
+    /// Looks where the device is now, and gives seats the queues that they can have. `gone` says that it has been away
+    /// since the last time, although it may be back.
+    ///
+    /// # Errors
+    /// The kernel's, which refused to describe it.
+    pub fn follow(&self, netlink: &mut Netlink, gone: bool) -> Result<Option<Link>, netlink::Error> {
+        let work = &mut *self.work();
+        let mut link = match &work.attached {
+            Some(attached) if !gone => if_any(netlink.link_of_index(attached.interface))?,
+            Some(_) | None => None,
+        };
+        if link.is_none() {
+            self.lose(work);
+            link = if_any(netlink.link(&self.device))?;
+        }
+        let Some(link) = link else { return Ok(None) };
+        if work.attached.is_none() {
+            match self.attach(&link) {
+                Ok(attached) => {
+                    tracing::info!("port {}: the device is there", self.device);
+                    (work.attached, work.trouble) = (Some(attached), None);
+                }
+                Err(error) => self.trouble(work, error.to_string()),
+            }
+        }
+        for (shard, place) in &mut work.places {
+            self.serve(work.attached.as_ref(), *shard, place);
+        }
+        Ok(work.attached.is_some().then_some(link))
     }
 
     /// Publishes facts, and tells the program of the addresses and the port among them.
@@ -290,6 +269,115 @@ impl Card {
         self.change_settings(|settings| settings.ceiling_per_s = per_s)
     }
 
+    /// Attaches in the driver where that can be, unless generic mode was asked for.
+    fn attach(&self, link: &Link) -> Result<Attached, CardError> {
+        if link.mac.is_none() {
+            return Err(CardError::NotEthernet(self.device.clone()));
+        }
+        let attach = |mode| {
+            let attachment = self.program.attach(link.index, mode)?;
+            Ok(Attached {
+                interface: link.index,
+                mode,
+                _attachment: attachment,
+            })
+        };
+        let attached = match self.mode {
+            PortMode::Generic => attach(AttachMode::Generic),
+            PortMode::ZeroCopy | PortMode::Driver => attach(AttachMode::Driver),
+            PortMode::Auto => match attach(AttachMode::Driver) {
+                Err(AttachError::NoDriver { .. }) => attach(AttachMode::Generic),
+                attached => attached,
+            },
+        };
+        attached.map_err(|source| CardError::Attach {
+            device: self.device.clone(),
+            source,
+        })
+    }
+
+    /// The device is gone, and with it the kernel's hold on the queues' frames.
+    fn lose(&self, work: &mut Work) {
+        if work.attached.take().is_none() {
+            return;
+        }
+        let trouble = "the device is gone; its packets go by sockets until it is back";
+        self.trouble(work, trouble.to_owned());
+        for (shard, place) in &mut work.places {
+            place.clear();
+            // The socket's end would do it too.
+            let _ = self.program.remove_socket((*shard).into());
+        }
+    }
+
+    fn trouble(&self, work: &mut Work, trouble: String) {
+        if work.trouble.as_ref() != Some(&trouble) {
+            tracing::warn!("port {}: {trouble}", self.device);
+            work.trouble = Some(trouble);
+        }
+    }
+
+    /// Gives a seat that is empty its queue, if that can be had and somebody attends to it.
+    fn serve(&self, attached: Option<&Attached>, shard: u16, place: &mut Place) {
+        if place.is_taken() || !place.is_attended() {
+            return;
+        }
+        match self.give_queue(attached, shard, place) {
+            Ok(()) if attached.is_some() => {
+                tracing::info!("port {}: shard {shard} has queue {shard}", self.device);
+            }
+            Ok(()) => {}
+            Err(error) => self.note(shard, place, &error),
+        }
+    }
+
+    /// Opens the queue of a shard's number for its seat, where the device is there.
+    fn give_queue(
+        &self,
+        attached: Option<&Attached>,
+        shard: u16,
+        place: &mut Place,
+    ) -> Result<(), CardError> {
+        let Some(attached) = attached else { return Ok(()) };
+        let copying = match (self.mode, attached.mode) {
+            (PortMode::ZeroCopy, _) => Some(Copying::None),
+            (PortMode::Driver | PortMode::Generic, _) | (PortMode::Auto, AttachMode::Generic) => {
+                Some(Copying::Each)
+            }
+            (PortMode::Auto, AttachMode::Driver) => None,
+        };
+        let options = SocketOptions {
+            interface: attached.interface,
+            queue: shard.into(),
+            copying,
+            ring: RING,
+        };
+        let socket = place
+            .seat()
+            .open(options, attached.mode == AttachMode::Generic)
+            .map_err(|source| CardError::Queue {
+                device: self.device.clone(),
+                queue: shard.into(),
+                source,
+            })?;
+        self.program
+            .insert_socket(shard.into(), socket.as_fd())
+            .map_err(|source| self.map_error(source))?;
+        place.take(socket).map_err(|source| CardError::Listen {
+            device: self.device.clone(),
+            source,
+        })
+    }
+
+    /// Notes why a shard has no queue, once.
+    fn note(&self, shard: u16, place: &mut Place, error: &CardError) {
+        let trouble = error.advice().unwrap_or_else(|| error.to_string());
+        if place.trouble() != Some(&trouble) {
+            tracing::warn!("port {}: shard {shard} works by sockets: {trouble}", self.device);
+            place.set_trouble(trouble);
+        }
+    }
+
     fn change_settings(&self, change: impl FnOnce(&mut ArrivalSettings)) -> Result<(), CardError> {
         let mut settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = *settings;
@@ -299,12 +387,8 @@ impl Card {
         Ok(())
     }
 
-    fn note(&self, note: String) {
-        tracing::warn!("{note}");
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(note);
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn map_error(&self, source: MapError) -> CardError {
@@ -315,29 +399,19 @@ impl Card {
     }
 }
 
+fn if_any(link: Result<Link, netlink::Error>) -> Result<Option<Link>, netlink::Error> {
+    match link {
+        Ok(link) => Ok(Some(link)),
+        Err(netlink::Error::NoSuchLink(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Bytes of a frame that the device's driver can do with. Of a device that says nothing of itself, nearly every card's.
 fn chunk(device: &str) -> usize {
     let nic = Nic::read(device).ok();
     match nic.as_ref().and_then(Nic::known_driver) {
         Some(driver) if driver.buffers_of_whole_kib => CHUNK_OF_WHOLE_KIB,
         Some(_) | None => CHUNK,
-    }
-}
-
-/// Attaches in the driver where that can be, unless generic mode was asked for.
-fn attach(
-    program: &ArrivalProgram,
-    interface: u32,
-    mode: PortMode,
-) -> Result<(Attachment, AttachMode), AttachError> {
-    let wanted = match mode {
-        PortMode::Generic => AttachMode::Generic,
-        PortMode::Auto | PortMode::ZeroCopy | PortMode::Driver => AttachMode::Driver,
-    };
-    match program.attach(interface, wanted) {
-        Err(AttachError::NoDriver { .. }) if mode == PortMode::Auto => program
-            .attach(interface, AttachMode::Generic)
-            .map(|attachment| (attachment, AttachMode::Generic)),
-        attached => attached.map(|attachment| (attachment, wanted)),
     }
 }

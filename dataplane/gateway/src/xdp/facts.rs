@@ -14,6 +14,8 @@ use weir_xsk::{Hop, Site};
 pub struct Facts {
     /// The device's own MAC address.
     pub mac: [u8; 6],
+    /// The device's number; of one that is gone, the last.
+    pub interface: u32,
     /// Whether tunnels' datagrams arrive here; else packets for peers do.
     pub wan: bool,
     /// The UDP port.
@@ -126,6 +128,10 @@ impl Site for View {
                 None
             }
         }
+    }
+
+    fn interface(&self) -> u32 {
+        self.facts.interface
     }
 
     fn port(&self) -> u16 {

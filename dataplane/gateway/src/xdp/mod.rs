@@ -5,13 +5,16 @@
 //! asks the kernel and hears of every change.
 //!
 //! Queue n is shard n's. Queues beyond the shards are left to the kernel, whose UDP sockets and TUN device carry their
-//! packets as they do without AF_XDP; so does a shard without a queue.
+//! packets as they do without AF_XDP; so does a shard without a queue, as long as it has none.
 
 pub mod bypass;
 mod card;
+mod error;
 mod facts;
+mod place;
 mod surveyor;
 
-pub use card::{Card, CardError};
+pub use card::Card;
+pub use error::CardError;
 pub use facts::{Facts, View};
 pub use surveyor::{Begin, Order, Surveyor};

@@ -9,12 +9,12 @@ use super::facts::{Facts, Way};
 use crate::netlink::{Error, Event, Monitor, Netlink};
 use core::net::IpAddr;
 use core::ops::ControlFlow;
-use crossbeam_channel::{Receiver, Sender, bounded, never, select, tick};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 use hashbrown::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use weir_config::PortRole;
 use weir_xsk::Hop;
 
@@ -92,7 +92,7 @@ impl Surveyor {
             orders: received,
             known: begin,
         };
-        survey.all()?;
+        survey.all(&[])?;
         let thread = std::thread::Builder::new()
             .name("weir-surveyor".into())
             .spawn(move || survey.run(&monitor))
@@ -153,13 +153,14 @@ struct Survey {
 impl Survey {
     fn run(mut self, monitor: &Monitor) {
         let (wan, lan) = (self.receiver(0), self.receiver(1));
+        let mut round = None;
         loop {
             let using = self
                 .cards
                 .iter()
                 .any(|card| !card.card.facts().load().ways.is_empty());
-            // Nobody is woken while nothing is in use.
-            let rounds = if using { tick(ROUND) } else { never() };
+            round = next_round(round, using, Instant::now());
+            let rounds = round.map_or_else(never, at);
             select! {
                 recv(self.orders) -> order => match order {
                     Ok(order) => self.order(&order),
@@ -171,7 +172,10 @@ impl Survey {
                 },
                 recv(wan) -> address => if let Ok(address) = address { self.look_up(0, address) },
                 recv(lan) -> address => if let Ok(address) = address { self.look_up(1, address) },
-                recv(rounds) -> _ => self.round(),
+                recv(rounds) -> _ => {
+                    round = None;
+                    self.round();
+                }
             }
         }
     }
@@ -199,27 +203,30 @@ impl Survey {
     /// Takes an event and those right behind it.
     fn events(&mut self, first: Event, monitor: &Monitor) -> ControlFlow<()> {
         let mut neighbours = Vec::new();
-        let mut all = false;
+        let (mut all, mut gone) = (false, Vec::new());
         let mut take = |event| match event {
             Event::Neighbour(link, address) => neighbours.push((link, address)),
-            Event::Link(_) | Event::LinkGone(_) | Event::Addresses | Event::Routes | Event::Lost => {
-                all = true
+            Event::LinkGone(link) => {
+                gone.push(link);
+                all = true;
             }
+            Event::Link(_) | Event::Addresses | Event::Routes | Event::Lost => all = true,
         };
         take(first);
         std::thread::sleep(GATHER);
         monitor.events().try_iter().for_each(take);
         if all {
-            if let Err(error) = self.all() {
+            if let Err(error) = self.all(&gone) {
                 tracing::error!("AF_XDP ports: {error}");
             }
             return ControlFlow::Continue(());
         }
         for card in 0..self.cards.len() {
+            let interface = self.cards[card].card.facts().load().interface;
             let concerned: Vec<IpAddr> = self.cards[card]
                 .vias
                 .iter()
-                .filter(|(_, via)| neighbours.contains(&(self.cards[card].card.interface(), **via)))
+                .filter(|(_, via)| neighbours.contains(&(interface, **via)))
                 .map(|(address, _)| *address)
                 .collect();
             self.find(card, &concerned, Prompt::No);
@@ -227,8 +234,8 @@ impl Survey {
         ControlFlow::Continue(())
     }
 
-    /// Surveys the host anew.
-    fn all(&mut self) -> Result<(), String> {
+    /// Surveys the host anew. The links of these numbers have been away.
+    fn all(&mut self, gone: &[u32]) -> Result<(), String> {
         let own = self.netlink.own_addresses().map_err(|error| error.to_string())?;
         let routes = if self.cards.iter().any(|card| card.card.role() == PortRole::Lan) {
             let routes = self.netlink.routes_by(self.known.tunnel);
@@ -237,11 +244,24 @@ impl Survey {
             None
         };
         for card in 0..self.cards.len() {
-            let link = self.netlink.link_of_index(self.cards[card].card.interface());
-            let mac = link.ok().and_then(|link| link.mac);
+            let before = self.cards[card].card.facts().load().interface;
+            let link = self.cards[card]
+                .card
+                .follow(&mut self.netlink, gone.contains(&before))
+                .map_err(|error| error.to_string())?;
+            if link.as_ref().is_none_or(|link| link.index != before) {
+                self.cards[card].vias.clear();
+            }
             self.publish(card, |facts| {
                 facts.own = own.iter().copied().collect();
-                facts.mac = mac.unwrap_or(facts.mac);
+                match link {
+                    Some(link) if link.index == before => facts.mac = link.mac.unwrap_or(facts.mac),
+                    Some(link) => {
+                        (facts.interface, facts.mac) = (link.index, link.mac.unwrap_or(facts.mac));
+                        facts.ways.clear();
+                    }
+                    None => facts.ways.clear(),
+                }
             });
             if let (PortRole::Lan, Some(routes)) = (self.cards[card].card.role(), &routes) {
                 self.cards[card]
@@ -300,9 +320,9 @@ impl Survey {
 
     /// The next hop to an address by a card; `None` where it is not known or another device's.
     fn way(&mut self, card: usize, address: IpAddr, prompt: Prompt) -> Option<Hop> {
-        let interface = self.cards[card].card.interface();
         self.cards[card].vias.remove(&address);
         let own = self.cards[card].card.facts().load_full();
+        let interface = own.interface;
         if own.own.contains(&address) {
             return None;
         }
@@ -332,6 +352,10 @@ impl Survey {
     /// Forgets what nobody used since the last round, and has the kernel make sure of the neighbours of the rest.
     fn round(&mut self) {
         for card in 0..self.cards.len() {
+            // A device that gets more queues tells nobody.
+            if let Err(error) = self.cards[card].card.follow(&mut self.netlink, false) {
+                tracing::error!("AF_XDP ports: {error}");
+            }
             let facts = self.cards[card].card.facts().load_full();
             let (used, unused): (Vec<_>, Vec<_>) = facts.ways.iter().partition(|(_, way)| way.take_used());
             let used: Vec<IpAddr> = used.into_iter().map(|(address, _)| *address).collect();
@@ -378,5 +402,33 @@ impl Survey {
         if let Err(error) = card.publish(facts) {
             tracing::error!("{error}");
         }
+    }
+}
+
+/// When the next round is due: a time that was set stays, however much happens until then, and nobody is woken while
+/// nothing is in use.
+fn next_round(set: Option<Instant>, using: bool, now: Instant) -> Option<Instant> {
+    using.then(|| set.unwrap_or(now + ROUND))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches rounds that come only after a time in which nothing happens: on a host whose neighbours come and go, ways
+    /// would stay for ever, up to the most that there may be, and path MTUs would never be learnt.
+    #[test]
+    fn rounds_come_however_much_happens() {
+        let begun = Instant::now();
+        let (mut round, mut rounds) = (None, 0);
+        for second in 0..100 {
+            let now = begun + Duration::from_secs(second);
+            if round.is_some_and(|due| due <= now) {
+                (round, rounds) = (None, rounds + 1);
+            }
+            round = next_round(round, true, now);
+        }
+        assert_eq!(rounds, 4, "in 100 s, at {ROUND:?} each");
+        assert_eq!(next_round(round, false, begun), None);
     }
 }

@@ -202,6 +202,10 @@ impl Port for TunPort {
         self.pool.size().frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.pool.abroad() - self.posted.as_ref().map_or(0, Posted::frames)
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Host
     }

@@ -78,6 +78,10 @@ impl Port for UdpPort {
         self.pool.size().frames()
     }
 
+    fn abroad(&self) -> usize {
+        self.pool.abroad() - self.receiver.posted()
+    }
+
     fn role(&self) -> PortRole {
         PortRole::Wan
     }

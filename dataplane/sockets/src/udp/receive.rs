@@ -55,6 +55,11 @@ impl Receiver {
         out.len() - before
     }
 
+    /// Frames that lie posted, as at home as those in the pool.
+    pub fn posted(&self) -> usize {
+        self.posted.iter().map(Posted::frames).sum()
+    }
+
     /// Gives the posted buffers back.
     pub fn give_back(&mut self, pool: &mut FramePool) {
         self.posted.drain(..).for_each(|posted| posted.give_back(pool));

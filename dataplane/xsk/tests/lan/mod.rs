@@ -18,7 +18,7 @@ use weir_wire::arrival::Device;
 use weir_wire::outer::Outer;
 use weir_wire::{ethernet, ip, ipv4};
 use weir_xdp_prog::{ArrivalProgram, ArrivalSettings, AttachMode, Attachment};
-use weir_xsk::{Hop, LanParts, LanPort, Queue, Site, SocketOptions, Store};
+use weir_xsk::{Hop, LanParts, LanPort, Queue, Seat, Site, SocketOptions, Store};
 
 pub const HOME: Home = Home { shard: 0, port: 0 };
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -52,6 +52,7 @@ pub fn address(text: &str) -> IpAddr {
 /// What the port is told.
 #[derive(Clone)]
 pub struct Told {
+    interface: u32,
     macs: ([u8; 6], [u8; 6]),
     pub known: Arc<AtomicBool>,
     pub hop_mtu: Arc<AtomicUsize>,
@@ -95,6 +96,10 @@ impl Site for Told {
             source: address(source),
             mtu: self.hop_mtu.load(Ordering::Relaxed),
         })
+    }
+
+    fn interface(&self) -> u32 {
+        self.interface
     }
 
     fn port(&self) -> u16 {
@@ -142,6 +147,7 @@ impl Lab {
         let links =
             [(&host, &names[0]), (&gateway, &names[1])].map(|(namespace, name)| read(namespace, name));
         let told = Told {
+            interface: links[1].0,
             macs: (links[0].1, links[1].1),
             known: Arc::new(AtomicBool::new(true)),
             hop_mtu: Arc::new(AtomicUsize::new(1500)),
@@ -176,10 +182,9 @@ impl Lab {
             .gateway
             .enter(|| self.program.attach(self.interfaces[1], self.mode).unwrap());
         let port = LanPort::new(LanParts {
-            queue,
+            queue: Seat::taken(queue, self.mode == AttachMode::Generic),
             tun: ordinary,
             site: self.told.clone(),
-            generic: self.mode == AttachMode::Generic,
         });
         (port, attached)
     }
@@ -439,6 +444,10 @@ impl Port for Ordinary {
 
     fn frames(&self) -> usize {
         self.pool.size().frames()
+    }
+
+    fn abroad(&self) -> usize {
+        self.pool.abroad()
     }
 
     fn role(&self) -> PortRole {

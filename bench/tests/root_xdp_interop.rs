@@ -1,0 +1,224 @@
+//! Over ports of AF_XDP the gateway speaks WireGuard with every implementation that runs here, and is the router on the
+//! path between client and server: who calls, what carries the tunnel, and whether a preshared key is mixed in make no
+//! difference. Every frame's way is checked: what really went by sockets fails.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod callers;
+mod xdp;
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use callers::Caller;
+use weir_abi::status::Status;
+use weir_bench::device_config::preshared_key;
+use weir_bench::gateway_topology::{PORT, gateway_address, gateway_key, server_address, translated_address};
+use weir_bench::tunnel::{Family, Side};
+use weir_bench::xdp_lab::{Calls, Setup, gateway_outside};
+use weir_bench::{Implementation, Ping, traceroute, wait};
+use xdp::{LIMIT, Pair, address};
+
+/// Bytes of each transfer.
+const BYTES: u64 = 2 << 20;
+
+/// Callers that there may be: the kernel's hash spreads them, and its key differs from boot to boot.
+const CALLERS_MOST: u16 = 64;
+
+/// Puts up a tunnel for each combination of caller, IP version outside, preshared key and mode, and has client and server
+/// ping and transfer in both directions and both IP versions inside. Catches a combination in which no tunnel comes up, in
+/// which packets are damaged on their way, or in which segments as long as the server's link are never heard of again.
+fn speaks_with(peer: Implementation) {
+    let calls = Family::BOTH
+        .map(|outer| [Calls::Client(outer), Calls::Gateway(outer)])
+        .concat();
+    let all = calls
+        .iter()
+        .flat_map(|calls| [(*calls, false, "driver"), (*calls, true, "driver")]);
+    let some = [
+        (Calls::Client(Family::V6), false, "generic"),
+        (Calls::Gateway(Family::V4), true, "generic"),
+    ];
+    for (calls, psk, mode) in all.chain(some) {
+        println!("{peer}, {calls:?}, preshared key: {psk}, {mode}");
+        let setup = Setup {
+            mode,
+            calls,
+            preshared_key: psk.then(|| preshared_key(7)),
+            ..Setup::default()
+        };
+        let pair = Pair::new(peer, setup);
+        let first = match calls {
+            Calls::Client(_) => Side::Left,
+            Calls::Gateway(_) => Side::Right,
+        };
+        pair.await_answers(first, LIMIT);
+        pair.await_answers(first.other(), LIMIT);
+        pair.transfer_all(BYTES);
+        let endpoint = pair.seen().endpoint.unwrap();
+        let outer = match calls {
+            Calls::Client(outer) | Calls::Gateway(outer) => outer,
+        };
+        assert_eq!(endpoint.is_ipv4(), outer == Family::V4, "{endpoint}");
+    }
+}
+
+#[test]
+fn weir_speaks_with_wireguard_go() {
+    speaks_with(Implementation::WireguardGo);
+}
+
+#[test]
+fn weir_speaks_with_boringtun() {
+    speaks_with(Implementation::Boringtun);
+}
+
+#[test]
+fn weir_speaks_with_gotatun() {
+    speaks_with(Implementation::Gotatun);
+}
+
+#[test]
+fn weir_speaks_with_itself() {
+    speaks_with(Implementation::Weir);
+}
+
+/// Catches a router that hides, or that speaks with an address that is not its own: the first hop of each way.
+#[test]
+fn the_gateway_is_a_hop_on_the_path() {
+    for mode in ["driver", "generic"] {
+        let setup = Setup {
+            mode,
+            ..Setup::default()
+        };
+        let pair = Pair::new(Implementation::Weir, setup);
+        pair.await_answers(Side::Left, LIMIT);
+        for family in Family::BOTH {
+            let ways = [
+                (Side::Left, gateway_address(family)),
+                (Side::Right, translated_address(family)),
+            ];
+            for (from, gateway) in ways {
+                let destination = address(from.other(), family);
+                let hops = traceroute(pair.namespace(from), destination).unwrap();
+                assert_eq!(hops, [Some(gateway), Some(destination)], "{mode}, from {from:?}");
+            }
+        }
+    }
+}
+
+/// Catches a path whose MTU nobody is told of: the server's packets of 1500 bytes, which must not be fragmented, do not
+/// fit the tunnel, and the server must learn what does.
+#[test]
+fn the_server_learns_the_mtu_of_the_path() {
+    let pair = Pair::up(Implementation::WireguardGo);
+    for (family, headers) in [(Family::V4, 28), (Family::V6, 48)] {
+        let client = address(Side::Left, family);
+        let ping = |length: u16| {
+            let ping = Ping::to(client).payload_bytes(length - headers).whole();
+            ping.count(2).run(pair.namespace(Side::Right)).unwrap()
+        };
+        assert_eq!(ping(1420).received, 2, "{family:?}");
+        assert_eq!(ping(1500).received, 0, "{family:?}");
+        let route = pair.lab.server.ip(&format!("route get {client}")).unwrap();
+        assert!(route.contains("mtu 1420"), "{family:?}: {route}");
+    }
+    pair.transfer_all(16 << 20);
+}
+
+fn handed_over(status: &Status) -> u64 {
+    status.shards.iter().map(|shard| shard.handed_over).sum()
+}
+
+/// Catches a shard at which no session works, and packets lost or damaged where they cross to another: a session is at
+/// home on each in turn, and transfers both ways go through it.
+#[test]
+fn a_session_works_on_each_shard() {
+    let pair = Pair::up(Implementation::Weir);
+    let mut port = PORT;
+    for shard in [0, 1] {
+        wait::until_true(&format!("a session on shard {shard}"), LIMIT, || {
+            port += 1;
+            let config = pair.lab.client_config(port);
+            pair.client.configure(&config).unwrap();
+            pair.await_answer(Side::Left, Family::V4, LIMIT);
+            pair.seen().shard == Some(shard)
+        })
+        .unwrap();
+        let before = handed_over(&pair.lab.status().unwrap());
+        pair.transfer_all(4 << 20);
+        let crossed = handed_over(&pair.lab.status().unwrap()) - before;
+        println!("shard {shard}: {crossed} frames handed over");
+        assert_eq!(pair.seen().shard, Some(shard));
+    }
+}
+
+/// Catches a shard that no session finds, and flows that are not handed over to the home of their session: many callers,
+/// which then go on from other ports, and thus by other queues.
+#[test]
+fn callers_are_at_home_on_every_shard() {
+    for mode in ["driver", "generic"] {
+        let mut more = String::new();
+        for number in 0..CALLERS_MOST {
+            let (key, address) = (callers::key(number), callers::address(number));
+            write!(
+                more,
+                "\n[[peer]]\npublic_key = \"{key}\"\nallowed_ips = [\"{address}/32\"]\n"
+            )
+            .unwrap();
+        }
+        let setup = Setup {
+            mode,
+            more,
+            ..Setup::default()
+        };
+        let pair = Pair::new(Implementation::Weir, setup);
+        let gateway = SocketAddr::new(gateway_outside(Family::V4), PORT);
+        let mut callers: Vec<Caller> = Vec::new();
+        let shards = |status: &Status| {
+            let all = status.shards.iter();
+            all.filter(|shard| shard.active_peers > 0 && shard.opened > 0 && shard.sealed > 0)
+                .count()
+        };
+        while callers.len() < 16 || shards(&pair.lab.status().unwrap()) < 2 {
+            assert!(
+                callers.len() < usize::from(CALLERS_MOST),
+                "{:#?}",
+                pair.lab.status()
+            );
+            let number = callers.len() as u16;
+            let mut caller = Caller::new(&pair.lab.far, number, gateway_key().public(), gateway).unwrap();
+            caller.call();
+            pings(&pair, &mut caller, 0);
+            callers.push(caller);
+        }
+        let before = pair.lab.status().unwrap();
+        for round in 1..4 {
+            for caller in &mut callers {
+                caller.moves();
+                pings(&pair, caller, round);
+            }
+        }
+        let after = pair.lab.status().unwrap();
+        let crossed = handed_over(&after) - handed_over(&before);
+        println!("{mode}: {} callers, {crossed} frames handed over", callers.len());
+        assert!(crossed > 0, "{after:#?}");
+        for shard in &after.shards {
+            let carried = shard
+                .ports
+                .iter()
+                .all(|port| port.rx_frames > 0 && port.tx_packets > 0);
+            assert!(carried, "{mode}: {shard:#?}");
+        }
+        pair.assert_modes();
+        pair.assert_frames_at_home(LIMIT);
+    }
+}
+
+fn pings(pair: &Pair, caller: &mut Caller, sequence: u16) {
+    let IpAddr::V4(server) = server_address(Family::V4) else {
+        unreachable!("an IPv4 address was asked for");
+    };
+    if let Err(why) = caller.pings(server, sequence) {
+        panic!("{why}\n{:#?}", pair.lab.status());
+    }
+}

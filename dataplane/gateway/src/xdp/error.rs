@@ -1,0 +1,104 @@
+//! What can be wrong with a device.
+
+use crate::netlink;
+use std::io;
+use weir_xdp_prog::{AttachError, LoadError, MapError};
+use weir_xsk::{MemoryError, OpenError};
+
+/// Why a device is no port.
+#[derive(Debug, thiserror::Error)]
+pub enum CardError {
+    /// The device itself.
+    #[error("port {device}: {source}")]
+    Link {
+        /// The device's name.
+        device: String,
+        /// The kernel's answer.
+        source: netlink::Error,
+    },
+    /// It has no MAC address.
+    #[error("port {0}: it has no MAC address; expected an Ethernet device")]
+    NotEthernet(String),
+    /// The program was not loaded.
+    #[error("port {device}: {source}")]
+    Load {
+        /// The device's name.
+        device: String,
+        /// The kernel's answer.
+        source: LoadError,
+    },
+    /// The program was not attached.
+    #[error("port {device}: {source}")]
+    Attach {
+        /// The device's name.
+        device: String,
+        /// The kernel's answer.
+        source: AttachError,
+    },
+    /// The program was not told what to do.
+    #[error("port {device}: {source}")]
+    Map {
+        /// The device's name.
+        device: String,
+        /// The kernel's answer.
+        source: MapError,
+    },
+    /// There is no memory to share with the kernel.
+    #[error("port {device}: {source}")]
+    Memory {
+        /// The device's name.
+        device: String,
+        /// The kernel's answer.
+        source: MemoryError,
+    },
+    /// A queue cannot be had.
+    #[error("port {device}: {source}")]
+    Queue {
+        /// The device's name.
+        device: String,
+        /// The queue's number.
+        queue: u32,
+        /// The kernel's answer.
+        source: OpenError,
+    },
+    /// A shard cannot be woken by a queue.
+    #[error("port {device}: waiting for packets: {source}")]
+    Listen {
+        /// The device's name.
+        device: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+impl CardError {
+    /// Whether a gateway can do without what failed, until the device is other than it is: it is down, or has fewer
+    /// queues. Every device has one.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            CardError::Queue { queue, source, .. } => {
+                source.is_down() || *queue > 0 && source.is_no_such_queue()
+            }
+            CardError::Link { .. }
+            | CardError::NotEthernet(_)
+            | CardError::Load { .. }
+            | CardError::Attach { .. }
+            | CardError::Map { .. }
+            | CardError::Memory { .. }
+            | CardError::Listen { .. } => false,
+        }
+    }
+
+    /// What to do about an error that may pass.
+    pub fn advice(&self) -> Option<String> {
+        match self {
+            CardError::Queue { device, source, .. } if source.is_down() => {
+                Some(format!("the device is down: ip link set {device} up"))
+            }
+            CardError::Queue { device, queue, .. } if self.may_pass() => Some(format!(
+                "the device has no queue {queue}; give it as many queues as there are shards, or fewer shards: ethtool -L {device} combined N"
+            )),
+            _ => None,
+        }
+    }
+}

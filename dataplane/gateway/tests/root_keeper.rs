@@ -1,0 +1,77 @@
+//! What is kept beside the packets, while the gateway is busy.
+
+mod common;
+
+use common::isolated;
+use crossbeam_channel::bounded;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use weir_abi::change::{Change, ChangeSet, PeerChange};
+use weir_abi::desired::Origin;
+use weir_abi::endpoint::Endpoint;
+use weir_abi::key::PublicKey;
+use weir_engine::{Rates, Stamps};
+use weir_gateway::dataplane::{DataPlane, Options};
+use weir_gateway::keeper::Keeper;
+use weir_gateway::state::{self, Saver, State};
+use weir_sockets::{OffloadChoice, SteeringChoice};
+
+/// Many times what the keeper takes between two looks at what changed.
+const LIMIT: Duration = Duration::from_secs(15);
+
+fn set(changes: Vec<Change>) -> ChangeSet {
+    ChangeSet {
+        base: None,
+        origin: Origin::Uapi,
+        changes,
+    }
+}
+
+fn plane() -> DataPlane {
+    let options = Options {
+        interface: "weir0".to_owned(),
+        shards: 1,
+        mtu: 1420,
+        offload: OffloadChoice::Auto,
+        steering: SteeringChoice::UserSpace,
+        burst: 32,
+        buffer: 1 << 20,
+        queue: 16,
+        rates: Rates::default(),
+        tun: None,
+        devices: Vec::new(),
+    };
+    let mut peer = PeerChange::new(PublicKey::from_bytes([7; 32]));
+    peer.endpoint = Some(Endpoint::Address("192.0.2.7:51820".parse().expect("an address")));
+    let stamps = Stamps::new(0, Box::new(|_| true));
+    let peers = set(vec![Change::Peer(peer)]);
+    DataPlane::start(options, &peers, HashMap::new(), stamps).expect("root makes a device")
+}
+
+/// Catches a state that is kept only once nothing happens for a while: on a gateway with some hundred peers a handshake
+/// completes every second, and a crash would lose all that was learnt since the start.
+#[test]
+fn what_changes_without_a_pause_is_kept_all_the_same() {
+    isolated(|| {
+        let plane = Arc::new(plane());
+        let file = Path::new("/run/weir0.state");
+        let loaded = state::load(file);
+        let saver = Arc::new(Saver::start(file.to_owned(), &loaded).expect("a thread"));
+        let keeper = Keeper::new(Arc::clone(&plane), Some(saver), &State::default());
+        let (stop, stopped) = bounded::<()>(0);
+        let keeping = thread::spawn(move || keeper.run(&stopped));
+        let begun = Instant::now();
+        let mut mark = 1;
+        while state::load(file).state.peers.is_empty() {
+            assert!(begun.elapsed() < LIMIT, "nothing is kept after {LIMIT:?} of changes");
+            plane.apply(&set(vec![Change::Fwmark(mark)])).expect("root marks");
+            mark = 3 - mark;
+            thread::sleep(Duration::from_millis(100));
+        }
+        drop(stop);
+        keeping.join().expect("the keeper does not panic");
+    });
+}
