@@ -72,7 +72,7 @@ pub(super) fn run<T>(
         forwarding
             .join()
             .expect("the forwarder does not panic")
-            .and_then(|()| worked)
+            .and(worked)
     });
     stores.close(wan.queue);
     stores.close(lan.queue);

@@ -53,10 +53,7 @@ pub(super) fn flood<T>(
         });
         let worked = work(progress);
         progress.ended.store(true, Ordering::Relaxed);
-        sender
-            .join()
-            .expect("the sender does not panic")
-            .and_then(|()| worked)
+        sender.join().expect("the sender does not panic").and(worked)
     });
     stores.close(sending);
     worked
