@@ -55,6 +55,8 @@ impl Exchange {
             taken += 1;
             frame.reset(offset);
             frame.set_len(len.min(frame.room()));
+            // Another core or the card wrote it; by the time its turn comes, it is here.
+            sys::prefetch(frame.bytes());
             out.push(frame);
         });
         self.filling -= taken;

@@ -225,6 +225,10 @@ impl<S: Site> Port for WanPort<S> {
         self.ways.counters()
     }
 
+    fn woke(&mut self) {
+        self.ways.woke();
+    }
+
     fn forgotten_source(&mut self) -> Option<SocketAddr> {
         self.forgotten
             .pop_front()
