@@ -9,6 +9,7 @@ use super::place::Place;
 use crate::netlink::{self, Link, Netlink};
 use crate::shard_thread::Waking;
 use arc_swap::ArcSwap;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,8 @@ pub struct Card {
     chunk: usize,
     program: ArrivalProgram,
     facts: Arc<ArcSwap<Facts>>,
+    /// Whether the program knows what of the facts it is to know.
+    in_step: AtomicBool,
     settings: Mutex<ArrivalSettings>,
     work: Mutex<Work>,
 }
@@ -95,6 +98,7 @@ impl Card {
             device,
             program,
             facts: Arc::new(ArcSwap::from_pointee(facts)),
+            in_step: AtomicBool::new(false),
             settings: Mutex::new(settings),
             work: Mutex::new(Work {
                 attached: None,
@@ -242,20 +246,23 @@ impl Card {
         let before = self.facts.load_full();
         let facts = Arc::new(facts);
         self.facts.store(Arc::clone(&facts));
-        if before.own != facts.own {
+        // What failed last time is tried again.
+        let in_step = self.in_step.swap(false, Ordering::Relaxed);
+        if !in_step || before.own != facts.own {
             let own: Vec<_> = facts.own.iter().copied().collect();
             self.program
                 .set_addresses(&own)
                 .map_err(|source| self.map_error(source))?;
         }
-        if before.port != facts.port && facts.wan {
+        if facts.wan && (!in_step || before.port != facts.port) {
             self.program
                 .set_ports(&[facts.port])
                 .map_err(|source| self.map_error(source))?;
         }
-        if before.mac != facts.mac {
+        if !in_step || before.mac != facts.mac {
             self.change_settings(|settings| settings.mac = facts.mac)?;
         }
+        self.in_step.store(true, Ordering::Relaxed);
         Ok(())
     }
 
