@@ -26,8 +26,9 @@ use std::time::Duration;
 use weir_noise::Keypair;
 use weir_xdp_prog::AttachMode;
 
+use super::Settings;
+use super::cores::hold;
 use super::interrupt::Stage;
-use super::{Settings, cores as hold};
 use crate::{LabError, Result};
 use cores::Cores;
 use frames::Frames;
@@ -137,7 +138,7 @@ impl Place<'_> {
                 }
             }
         }
-        hold::hold(&[self.cores.home])?;
+        hold(&[self.cores.home])?;
         let aead = aead::each(case.direction, case.bytes)?;
         eprintln!("{told}, {case}, the AEAD alone: {aead:.0} {}", ticks::UNIT);
         report.add_aead(case, aead);
@@ -171,9 +172,9 @@ impl Place<'_> {
 
     /// What is to be sent; everything but shards and sender is then held to cores of its own.
     fn frames(&self, case: Case, session: Option<&mut Keypair>) -> Result<Frames> {
-        hold::hold(&self.cores.all)?;
+        hold(&self.cores.all)?;
         let frames = frames::of(self.lab, case, session, self.cores.all.len());
-        hold::hold(&self.cores.rest)?;
+        hold(&self.cores.rest)?;
         frames
     }
 
