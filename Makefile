@@ -4,13 +4,13 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test bench fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check vm-test kernels check-aarch64
+.PHONY: help run lab build check test bench fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-# The command behind `make run`. ENDPOINT= is the address that clients will use.
-WEIR_RUN = $(TARGET)/release/weir run $(if $(ENDPOINT),--endpoint $(ENDPOINT))
+# The command behind `make run`. ENDPOINT= is the address that clients will use; NIC= and LAN= are devices of AF_XDP.
+WEIR_RUN = $(TARGET)/release/weir run $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(NIC),--nic $(NIC)) $(if $(LAN),--lan $(LAN))
 
 # The gateway that `make lab` measures: weir, wireguard-go, boringtun or gotatun. XDP=1 gives weir ports of AF_XDP, in the
 # mode XDP_MODE=.
@@ -53,7 +53,7 @@ endef
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: run-deps build ## start a gateway on this host (ENDPOINT=address that clients use); Ctrl-C ends it
+run: run-deps build ## start a gateway on this host (ENDPOINT=address for clients, NIC= and LAN= by AF_XDP); Ctrl-C ends it
 	@$(SUDO) $(WEIR_RUN)
 
 lab: test-deps build ## client, gateway and server in network namespaces, measured (GATEWAY=weir, XDP=1)
@@ -72,9 +72,9 @@ check: build-deps ## formatting, lints and the tests that need no privileges
 test: test-deps build peers kernels ## every test, with namespaces, peers and virtual machines
 	cargo test --workspace --no-fail-fast \
 		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
-	$(MAKE) --no-print-directory vm-test
+	$(MAKE) --no-print-directory test-vm
 
-vm-test: test-deps build kernels ## the tests that need other kernels, in QEMU
+test-vm: test-deps build kernels ## the tests that need other kernels, in QEMU
 	bench/vm/selftest
 	bench/vm/af-xdp
 	bench/vm/zero-copy

@@ -82,20 +82,23 @@ impl Topology {
 
     /// Joins two namespaces by a veth pair, both ends up and with their addresses.
     pub fn veth(&self, left: &End<'_>, right: &End<'_>) -> Result<()> {
-        self.pair(left, right, "")
+        self.pair(left, right, ["", ""])
     }
 
-    /// As [`Topology::veth`], with this many queues at both ends, each way.
-    pub fn wide_veth(&self, left: &End<'_>, right: &End<'_>, queues: u16) -> Result<()> {
-        self.pair(left, right, &format!("numrxqueues {queues} numtxqueues {queues}"))
+    /// As [`Topology::veth`], with this many queues at both ends, each way, and more on which the left end sends.
+    pub fn wide_veth(&self, left: &End<'_>, right: &End<'_>, queues: u16, more: u16) -> Result<()> {
+        let words = |sending| format!("numrxqueues {queues} numtxqueues {sending}");
+        self.pair(left, right, [&words(queues + more), &words(queues)])
     }
 
-    fn pair(&self, left: &End<'_>, right: &End<'_>, queues: &str) -> Result<()> {
+    fn pair(&self, left: &End<'_>, right: &End<'_>, queues: [&str; 2]) -> Result<()> {
         left.namespace.ip(&format!(
-            "link add {} {queues} type veth peer name {} netns {} {queues}",
+            "link add {} {} type veth peer name {} netns {} {}",
             left.interface,
+            queues[0],
             right.interface,
-            right.namespace.name()
+            right.namespace.name(),
+            queues[1]
         ))?;
         left.configure()?;
         right.configure()

@@ -129,6 +129,13 @@ pub fn outside(kernel: Kernel, test: &str, implementations: &[Implementation]) -
     }
     let command =
         format!("RUST_BACKTRACE=0 {GUEST_VARIABLE}=1 {name} --exact {test} --nocapture --test-threads 1");
+    if implementations.contains(&Implementation::Weir) {
+        // A gateway is asked by the one, and clamps segments with the other.
+        match programs::weir("weir") {
+            Ok(path) => guest = guest.program(&path).module("nf_tables"),
+            Err(error) => panic!("{error}"),
+        }
+    }
     match guest.program(Path::new("traceroute")).run(&command) {
         Ok(output) if output.contains("test result: ok. 1 passed") => true,
         Ok(output) => panic!("{kernel:?}: no test named {test} ran:\n{output}"),

@@ -12,8 +12,6 @@
 //! frames are on a wire: what a veth pair carries whole and unfinished is finished by nobody where the kernel's stack is
 //! left out.
 
-use std::collections::HashMap;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -23,8 +21,9 @@ use weir_abi::status::{PortStatus, Status};
 use crate::configured::Configured;
 use crate::device_config::{DeviceConfig, PeerConfig};
 use crate::gateway_topology::{PORT, TUNNEL_MTU, client_key, gateway_key};
-use crate::tunnel::Family;
-use crate::{End, Implementation, LabError, Namespace, Peer, Result, Topology, ipc, programs};
+use crate::kernel_bytes::KernelBytes;
+use crate::tunnel::{Family, Side};
+use crate::{End, Implementation, Namespace, Peer, Result, Topology, ipc, nat, programs};
 
 /// The name of the device towards the client, at both ends.
 pub const WAN: &str = "wan";
@@ -41,6 +40,23 @@ pub enum Calls {
     Gateway(Family),
 }
 
+impl Calls {
+    /// Who speaks first behind the tunnel: the client on the left, or the server on the right.
+    pub fn from(self) -> Side {
+        match self {
+            Self::Client(_) => Side::Left,
+            Self::Gateway(_) => Side::Right,
+        }
+    }
+
+    /// The IP version outside.
+    pub fn outer(self) -> Family {
+        match self {
+            Self::Client(outer) | Self::Gateway(outer) => outer,
+        }
+    }
+}
+
 /// What a laboratory is made with.
 #[derive(Clone)]
 pub struct Setup {
@@ -52,6 +68,8 @@ pub struct Setup {
     pub calls: Calls,
     /// A key mixed into handshakes of the client and the gateway.
     pub preshared_key: Option<PresharedKey>,
+    /// Whether the client is behind a router that translates, which [`crate::nat`] tells of.
+    pub nat: bool,
     /// More lines at the end of `weir.toml`.
     pub more: String,
 }
@@ -64,6 +82,7 @@ impl Default for Setup {
             shards: 2,
             calls: Calls::Client(Family::V4),
             preshared_key: None,
+            nat: false,
             more: String::new(),
         }
     }
@@ -79,32 +98,14 @@ impl Setup {
     }
 }
 
-/// Bytes of IP packets that a kernel received and sent.
-#[derive(Clone, Copy, Debug)]
-pub struct KernelBytes {
-    /// Received by IPv4.
-    pub received_v4: u64,
-    /// Sent by IPv4.
-    pub sent_v4: u64,
-    /// Received by IPv6.
-    pub received_v6: u64,
-    /// Sent by IPv6.
-    pub sent_v6: u64,
-}
-
-impl KernelBytes {
-    /// All of them.
-    pub fn all(self) -> u64 {
-        self.received_v4 + self.sent_v4 + self.received_v6 + self.sent_v6
-    }
-}
-
 /// A running gateway between its networks, removed when dropped.
 pub struct XdpLab {
     /// The gateway.
     pub gateway: Configured,
     /// The client's namespace.
     pub far: Namespace,
+    /// The router before the client, where there is one; its device towards the gateway is [`WAN`].
+    pub router: Option<Namespace>,
     /// The server's namespace.
     pub server: Namespace,
     setup: Setup,
@@ -115,13 +116,18 @@ pub struct XdpLab {
 impl XdpLab {
     /// Builds it in an empty topology. No client is there yet.
     pub fn new(topology: Arc<Topology>, setup: Setup) -> Result<Self> {
-        let [far, host, server] = connect(&topology, setup.shards)?;
+        let [far, host, server] = ["far", "gateway", "server"].map(|label| topology.namespace(label));
+        let (far, host, server) = (far?, host?, server?);
+        let router = setup.nat.then(|| topology.namespace("router")).transpose()?;
+        connect_wan(&topology, &setup, &far, router.as_ref(), &host)?;
+        connect_lan(&topology, &setup, &host, &server)?;
         let interface = topology.interface("gw");
         let toml = toml(&topology, &interface, &setup);
         let gateway = Configured::start(&topology, &host, &interface, &toml)?;
         Ok(Self {
             gateway,
             far,
+            router,
             server,
             setup,
             topology,
@@ -182,6 +188,21 @@ impl XdpLab {
         self.gateway.restart(&self.topology)
     }
 
+    /// Removes a device of the gateway's, [`WAN`] or [`LAN`], with its other end.
+    pub fn unplug(&self, device: &str) -> Result<()> {
+        let removed = self.gateway.namespace().ip(&format!("link delete {device}"));
+        removed.map(drop)
+    }
+
+    /// Makes a device anew that was removed, where no router stands before the client.
+    pub fn plug(&self, device: &str) -> Result<()> {
+        let gateway = self.gateway.namespace();
+        match device {
+            WAN => connect_wan(&self.topology, &self.setup, &self.far, None, gateway),
+            _ => connect_lan(&self.topology, &self.setup, gateway, &self.server),
+        }
+    }
+
     /// What the gateway tells of itself.
     pub fn status(&self) -> Result<Status> {
         ipc::status(self.gateway.interface())
@@ -196,10 +217,7 @@ impl XdpLab {
 
     /// Bytes of IP packets that the gateway's kernel received and sent since its namespace was made: AF_XDP passes it by.
     pub fn kernel_bytes(&self) -> Result<KernelBytes> {
-        self.gateway
-            .namespace()
-            .enter(octets)
-            .map_err(LabError::io("read what the kernel counted"))
+        KernelBytes::of(self.gateway.namespace())
     }
 }
 
@@ -219,41 +237,55 @@ pub fn gateway_outside(family: Family) -> IpAddr {
     }
 }
 
-/// Client, gateway and server, joined.
-fn connect(topology: &Topology, queues: u16) -> Result<[Namespace; 3]> {
-    let far = topology.namespace("far")?;
-    let gateway = topology.namespace("gateway")?;
-    let server = topology.namespace("server")?;
-    topology.wide_veth(
-        &End::new(&far, WAN, &["192.0.2.2/24", "2001:db8:1::2/64"]),
-        &End::new(&gateway, WAN, &["192.0.2.1/24", "2001:db8:1::1/64"]),
-        queues,
+/// The client's network.
+fn connect_wan(
+    topology: &Topology,
+    setup: &Setup,
+    far: &Namespace,
+    router: Option<&Namespace>,
+    gateway: &Namespace,
+) -> Result<()> {
+    let gateway = End::new(gateway, WAN, &["192.0.2.1/24", "2001:db8:1::1/64"]);
+    let Some(router) = router else {
+        let far = End::new(far, WAN, &["192.0.2.2/24", "2001:db8:1::2/64"]);
+        return connect(topology, setup, &far, &gateway);
+    };
+    connect(topology, setup, &End::new(router, WAN, &nat::OUTSIDE), &gateway)?;
+    topology.veth(
+        &End::new(far, WAN, &["203.0.113.2/24"]),
+        &End::new(router, "inner", &["203.0.113.1/24"]),
     )?;
-    topology.wide_veth(
-        &End::new(&server, LAN, &["198.51.100.2/24", "2001:db8:2::2/64"]),
-        &End::new(&gateway, LAN, &["198.51.100.1/24", "2001:db8:2::1/64"]),
-        queues,
+    finish_checksums(far, WAN)?;
+    far.ip("route add default via 203.0.113.1")?;
+    nat::translate(topology, router, WAN)
+}
+
+/// The server's network.
+fn connect_lan(topology: &Topology, setup: &Setup, gateway: &Namespace, server: &Namespace) -> Result<()> {
+    connect(
+        topology,
+        setup,
+        &End::new(server, LAN, &["198.51.100.2/24", "2001:db8:2::2/64"]),
+        &End::new(gateway, LAN, &["198.51.100.1/24", "2001:db8:2::1/64"]),
     )?;
-    finish_checksums(&far, WAN)?;
-    finish_checksums(&server, LAN)?;
-    spread(&gateway, WAN)?;
-    spread(&gateway, LAN)?;
     server.ip("route add default via 198.51.100.1")?;
-    server.ip("route add default via 2001:db8:2::1")?;
-    Ok([far, gateway, server])
+    server.ip("route add default via 2001:db8:2::1").map(drop)
+}
+
+/// Joins a host and the gateway.
+///
+/// A generic program sees what came by a veth's sending queue 0 on queue 0, and what came by another on the one before it:
+/// the kernel takes the sending queue's number for one more than the receiving queue's. So hosts send by one queue more.
+fn connect(topology: &Topology, setup: &Setup, host: &End<'_>, gateway: &End<'_>) -> Result<()> {
+    let more = u16::from(setup.mode == "generic");
+    topology.wide_veth(host, gateway, setup.shards, more)?;
+    finish_checksums(host.namespace, host.interface)
 }
 
 /// Has a host finish the checksums of what it sends by a device, and thereby cut it into frames that the device may carry.
 pub fn finish_checksums(host: &Namespace, device: &str) -> Result<()> {
     let mut ethtool = programs::tool("ethtool")?;
     host.run(ethtool.args(["-K", device, "tx", "off"])).map(drop)
-}
-
-/// Has a veth device take in what arrives on the queue that the sender chose, as it does for a program in driver mode: a
-/// generic program sees everything on the first queue otherwise.
-fn spread(host: &Namespace, device: &str) -> Result<()> {
-    let mut ethtool = programs::tool("ethtool")?;
-    host.run(ethtool.args(["-K", device, "gro", "on"])).map(drop)
 }
 
 fn toml(topology: &Topology, interface: &str, setup: &Setup) -> String {
@@ -284,23 +316,4 @@ fn toml(topology: &Topology, interface: &str, setup: &Setup) -> String {
          {psk}{endpoint}{}",
         setup.more
     )
-}
-
-/// What the kernel counted in the thread's network namespace.
-fn octets() -> std::io::Result<KernelBytes> {
-    // Two lines for each protocol: names and values.
-    let v4 = fs::read_to_string("/proc/thread-self/net/netstat")?;
-    let mut lines = v4.lines().filter_map(|line| line.strip_prefix("IpExt: "));
-    let (names, values) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
-    let v4 = names.split(' ').zip(values.split(' '));
-    let v6 = fs::read_to_string("/proc/thread-self/net/snmp6")?;
-    let v6 = v6.lines().filter_map(|line| line.split_once(char::is_whitespace));
-    let counted: HashMap<&str, &str> = v4.chain(v6).collect();
-    let octets = |name| counted.get(name).and_then(|value| value.trim().parse().ok());
-    Ok(KernelBytes {
-        received_v4: octets("InOctets").unwrap_or(0),
-        sent_v4: octets("OutOctets").unwrap_or(0),
-        received_v6: octets("Ip6InOctets").unwrap_or(0),
-        sent_v6: octets("Ip6OutOctets").unwrap_or(0),
-    })
 }

@@ -2,13 +2,12 @@
 //! whitepaper section 2.1). Transfers run in both directions at once, one of them over each IP version inside.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use weir_bench::transfer::Running;
 use weir_bench::tunnel::{Family, Load, PORT, Side, Site, Tunnel, amid_transfers, direct};
-use weir_bench::{End, Implementation, LabError, Namespace, Topology, programs, wait};
+use weir_bench::{End, Implementation, LabError, Namespace, Topology, nat, wait};
 
 /// Three times what silence may last, for a machine that does other things.
 const SILENCE: Duration = Duration::from_secs(6);
@@ -49,11 +48,10 @@ fn roams(case: &str, tunnel: &Tunnel, change: impl FnOnce() -> Result<(), LabErr
 /// ```
 fn behind_nat(topology: &Topology) -> [Namespace; 3] {
     let [left, router, right] = ["left", "router", "right"].map(|name| topology.namespace(name).unwrap());
-    let outside = ["192.0.2.251/24", "192.0.2.252/24"];
     topology
         .veth(
             &End::new(&left, "wan", &["192.0.2.1/24"]),
-            &End::new(&router, "wan", &outside),
+            &End::new(&router, "wan", &nat::OUTSIDE),
         )
         .unwrap();
     topology
@@ -63,20 +61,7 @@ fn behind_nat(topology: &Topology) -> [Namespace; 3] {
         )
         .unwrap();
     right.ip("route add default via 203.0.113.1").unwrap();
-    router.forward().unwrap();
-    // The second address outlives the first.
-    router
-        .sysctl("net.ipv4.conf.wan.promote_secondaries", "1")
-        .unwrap();
-    let rules = topology.folder().join("nat.nft");
-    let masquerade = "\
-        add table ip nat\n\
-        add chain ip nat post { type nat hook postrouting priority srcnat; }\n\
-        add rule ip nat post oifname wan meta l4proto udp masquerade to :40000-60000 fully-random\n";
-    fs::write(&rules, masquerade).unwrap();
-    router
-        .run(programs::tool("nft").unwrap().arg("-f").arg(&rules))
-        .unwrap();
+    nat::translate(topology, &router, "wan").unwrap();
     [left, router, right]
 }
 
@@ -90,8 +75,7 @@ fn the_peer_moves_behind_a_nat(peer: Implementation) {
     let before = endpoint(&tunnel, Side::Left).unwrap();
     assert_eq!(before.ip().to_string(), "192.0.2.251");
     roams(&format!("{peer} moves behind a NAT"), &tunnel, || {
-        // Connections masqueraded to an address end with it.
-        router.ip("address delete 192.0.2.251/24 dev wan").map(drop)
+        nat::lose_address(&router, "wan")
     });
     let after = endpoint(&tunnel, Side::Left).unwrap();
     assert_eq!(after.ip().to_string(), "192.0.2.252");

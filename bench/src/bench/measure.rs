@@ -28,6 +28,9 @@ pub enum Measure {
     Memory,
     /// Resident memory of a million registered peers, and the time it takes to register them.
     Million,
+    /// Packets carried over AF_XDP by one shard, and its work beyond a bare forwarder's. It has contenders of its own
+    /// and a report of its own.
+    Xdp,
 }
 
 /// One value of one round.
@@ -41,7 +44,7 @@ pub(super) struct Sample {
 
 impl Measure {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tcp,
         Self::Udp,
         Self::Cpu,
@@ -50,6 +53,7 @@ impl Measure {
         Self::Gateway,
         Self::Memory,
         Self::Million,
+        Self::Xdp,
     ];
 
     /// The name by which it is asked for.
@@ -63,6 +67,7 @@ impl Measure {
             Self::Gateway => "gateway",
             Self::Memory => "memory",
             Self::Million => "million",
+            Self::Xdp => "xdp",
         }
     }
 
@@ -77,6 +82,7 @@ impl Measure {
             Self::Tcp | Self::Udp | Self::Latency => true,
             Self::Cpu | Self::Idle | Self::Gateway | Self::Memory => contender != Contender::Veth,
             // The others keep buffers and tasks for each peer, and are not made for it.
+            Self::Xdp => false,
             Self::Million => contender == Contender::Tunnel(Implementation::Weir),
         }
     }
@@ -91,7 +97,7 @@ impl Measure {
             (Self::Tcp, _) => tcp::take(stage, settings, contender),
             (Self::Udp, _) => udp::take(stage, settings, contender),
             (Self::Latency, _) => latency::take(stage, settings, contender),
-            (_, Contender::Veth) => Ok(Vec::new()),
+            (Self::Xdp, _) | (_, Contender::Veth) => Ok(Vec::new()),
             (Self::Cpu, Contender::Tunnel(_)) => cpu::take(stage, settings, contender),
             (Self::Idle, Contender::Tunnel(tunnel)) => idle::take(stage, settings, tunnel),
             (Self::Gateway, Contender::Tunnel(tunnel)) => forwarding::take(stage, settings, tunnel),

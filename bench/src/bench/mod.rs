@@ -2,7 +2,8 @@
 //! one run, on the same cores, in network namespaces joined by veth pairs. `bench/README.md` says how to run it, what
 //! each number means, and what cannot be concluded from it. It informs and asserts nothing.
 //!
-//! The binary `bench` calls [`Settings::read`] and [`run`]; the modules measure one thing each.
+//! The binary `bench` calls [`Settings::read`] and [`run`]; the modules measure one thing each. What only Weir can do,
+//! packets over AF_XDP, is measured beside a bare forwarder, by `xdp`, with a report of its own.
 
 mod contender;
 mod cores;
@@ -25,21 +26,68 @@ mod settings;
 mod tcp;
 mod uapi;
 mod udp;
+mod xdp;
 
 pub use measure::Measure;
 pub use report::Report;
 pub use settings::Settings;
+pub use xdp::Report as XdpReport;
 
 use interrupt::Stage;
 use measure::Sample;
 
+use std::path::{Path, PathBuf};
+
 use crate::Result;
 
-/// Takes every measure that was asked for, round by round, each implementation in turn, saying on standard error what
-/// it does. An implementation that fails one is reported beside the figures of the others.
-pub fn run(settings: &Settings) -> Result<Report> {
-    let mut report = Report::new(settings)?;
+/// What a run found, by kind of measure; nothing of a kind of which none was asked for.
+pub struct Reports {
+    /// Implementations of WireGuard side by side.
+    pub gateway: Option<Report>,
+    /// AF_XDP beside a bare forwarder.
+    pub xdp: Option<XdpReport>,
+}
+
+impl Reports {
+    /// All tables.
+    pub fn markdown(&self) -> String {
+        let gateway = self.gateway.as_ref().map(Report::markdown);
+        let xdp = self.xdp.as_ref().map(XdpReport::markdown);
+        let texts: Vec<String> = gateway.into_iter().chain(xdp).collect();
+        texts.join("\n")
+    }
+
+    /// Writes them, and every round in JSON, into a folder and returns the files' paths.
+    pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let gateway = self.gateway.as_ref().map(|report| report.write(folder));
+        let xdp = self.xdp.as_ref().map(|report| report.write(folder));
+        let written: Vec<_> = gateway.into_iter().chain(xdp).collect::<Result<_>>()?;
+        Ok(written.into_iter().flatten().collect())
+    }
+
+    /// Whether everything that was asked for could be measured.
+    pub fn are_whole(&self) -> bool {
+        self.gateway.as_ref().is_none_or(Report::is_whole)
+            && self.xdp.as_ref().is_none_or(XdpReport::is_whole)
+    }
+}
+
+/// Takes every measure that was asked for, saying on standard error what it does.
+pub fn run(settings: &Settings) -> Result<Reports> {
     let stage = Stage::new()?;
+    let asked = |wanted: fn(&Measure) -> bool| settings.measures.iter().any(wanted);
+    let gateway = asked(|&measure| measure != Measure::Xdp)
+        .then(|| run_gateway(settings, &stage))
+        .transpose()?;
+    let xdp = asked(|&measure| measure == Measure::Xdp)
+        .then(|| xdp::run(settings, &stage))
+        .transpose()?;
+    Ok(Reports { gateway, xdp })
+}
+
+/// Round by round, each implementation in turn. One that fails a measure is reported beside the figures of the others.
+fn run_gateway(settings: &Settings, stage: &Stage) -> Result<Report> {
+    let mut report = Report::new(settings)?;
     for round in 1..=settings.rounds {
         for &measure in settings
             .measures
@@ -54,7 +102,7 @@ pub fn run(settings: &Settings) -> Result<Report> {
                 );
                 // Whatever the last measure changed.
                 cores::hold(&settings.cores)?;
-                let outcome = measure.take(&stage, settings, contender);
+                let outcome = measure.take(stage, settings, contender);
                 match &outcome {
                     Ok(samples) => eprintln!("{}", described(samples)),
                     Err(error) => eprintln!("{error}"),

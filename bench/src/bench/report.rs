@@ -107,22 +107,9 @@ impl Report {
         text
     }
 
-    /// Writes `gateway.md` and `gateway.json` into a folder and returns their paths. They belong to whoever owns the
-    /// folder it lies in: the benchmark runs as root, what it leaves need not be root's.
+    /// Writes `gateway.md` and `gateway.json` into a folder and returns their paths.
     pub fn write(&self, folder: &Path) -> Result<[PathBuf; 2]> {
-        let paths = [folder.join("gateway.md"), folder.join("gateway.json")];
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(folder)?;
-            fs::write(&paths[0], self.markdown())?;
-            fs::write(&paths[1], self.json())?;
-            let owner = fs::metadata(folder.parent().unwrap_or(folder))?;
-            for path in [folder, &paths[0], &paths[1]] {
-                chown(path, Some(owner.uid()), Some(owner.gid()))?;
-            }
-            Ok(())
-        };
-        write().map_err(LabError::io(format!("write {}", folder.display())))?;
-        Ok(paths)
+        write_files(folder, "gateway", &self.markdown(), &self.json())
     }
 
     /// An array of `{implementation, version, measure, value, unit, rounds}`; the value is the median of the rounds.
@@ -267,15 +254,8 @@ impl Report {
 }
 
 impl Entry {
-    /// The middle of the rounds; the mean of the middle two where their number is even.
     fn median(&self) -> f64 {
-        let mut sorted = self.rounds.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        if sorted.len() % 2 == 1 {
-            return sorted[middle];
-        }
-        f64::midpoint(sorted[middle - 1], sorted[middle])
+        median(&self.rounds)
     }
 
     fn shown(&self) -> String {
@@ -293,7 +273,40 @@ impl Entry {
     }
 }
 
-fn line(text: &mut String, words: &str) {
+/// The middle of some rounds; the mean of the middle two where their number is even.
+pub(super) fn median(rounds: &[f64]) -> f64 {
+    let mut sorted = rounds.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        return sorted[middle];
+    }
+    f64::midpoint(sorted[middle - 1], sorted[middle])
+}
+
+/// Writes `NAME.md` and `NAME.json` into a folder and returns their paths. They belong to whoever owns the folder it
+/// lies in: the benchmark runs as root, what it leaves need not be root's.
+pub(super) fn write_files(folder: &Path, name: &str, markdown: &str, json: &str) -> Result<[PathBuf; 2]> {
+    let paths = [
+        folder.join(format!("{name}.md")),
+        folder.join(format!("{name}.json")),
+    ];
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::write(&paths[0], markdown)?;
+        fs::write(&paths[1], json)?;
+        let owner = fs::metadata(folder.parent().unwrap_or(folder))?;
+        for path in [folder, &paths[0], &paths[1]] {
+            chown(path, Some(owner.uid()), Some(owner.gid()))?;
+        }
+        Ok(())
+    };
+    write().map_err(LabError::io(format!("write {}", folder.display())))?;
+    Ok(paths)
+}
+
+/// Appends a line.
+pub(super) fn line(text: &mut String, words: &str) {
     writeln!(text, "{words}").expect("writing to a String cannot fail");
 }
 
@@ -312,6 +325,7 @@ mod tests {
                 rounds: 3,
                 seconds: 2,
                 cores: vec![0, 1],
+                xdp_cores: vec![0, 1, 2],
                 boringtun_threads: None,
                 implementations: vec![Implementation::Weir],
             },

@@ -20,7 +20,7 @@ use crate::{LabError, Namespace, Result};
 const ATTEMPTS: u32 = 8;
 
 /// How long an answer to an initiation may take.
-const ANSWER_LIMIT: Duration = Duration::from_millis(300);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_millis(300);
 
 /// Seeds of clients begin here, apart from those of the laboratory's interfaces.
 const FIRST_SEED: u64 = 1 << 32;
@@ -64,23 +64,40 @@ impl Client {
             Ok(socket)
         };
         let socket = namespace.enter(open).map_err(LabError::io(doing.clone()))?;
-        let mut handshake = Handshake::new(&socket, number, gateway);
-        for _ in 0..ATTEMPTS {
-            if handshake.attempt().map_err(LabError::io(doing.clone()))? {
-                return Ok(Self { socket });
-            }
-            thread::sleep(ANSWER_LIMIT);
-        }
-        Err(LabError::Late {
-            what: doing,
-            limit: ANSWER_LIMIT * 2 * ATTEMPTS,
-        })
+        shake_hands(&socket, number, gateway, |message| {
+            socket
+                .send(message)
+                .map(drop)
+                .map_err(LabError::io(doing.clone()))
+        })?;
+        Ok(Self { socket })
     }
 
     /// Its socket, for the options that a measure needs.
     pub fn socket(&self) -> &UdpSocket {
         &self.socket
     }
+}
+
+/// A session of the client with this number, confirmed to the gateway. What the client says leaves by `send`, and what
+/// it is answered arrives at the socket, which must not wait for it without end.
+pub(super) fn shake_hands(
+    socket: &UdpSocket,
+    number: u32,
+    gateway: PublicKey,
+    mut send: impl FnMut(&[u8]) -> Result<()>,
+) -> Result<Keypair> {
+    let mut handshake = Handshake::new(socket, number, gateway);
+    for _ in 0..ATTEMPTS {
+        if let Some(session) = handshake.attempt(&mut send)? {
+            return Ok(session);
+        }
+        thread::sleep(ANSWER_LIMIT);
+    }
+    Err(LabError::Late {
+        what: format!("a session of client {number}"),
+        limit: ANSWER_LIMIT * 2 * ATTEMPTS,
+    })
 }
 
 impl<'a> Handshake<'a> {
@@ -97,7 +114,7 @@ impl<'a> Handshake<'a> {
     }
 
     /// Sends an initiation; with the response there is a session, which it confirms.
-    fn attempt(&mut self) -> io::Result<bool> {
+    fn attempt(&mut self, send: &mut impl FnMut(&[u8]) -> Result<()>) -> Result<Option<Keypair>> {
         let now = now();
         let mut ephemeral = [0; 32];
         self.random.fill_bytes(&mut ephemeral);
@@ -105,23 +122,23 @@ impl<'a> Handshake<'a> {
         let (mut message, initiator) = initiate(&self.identity, &self.remote, index, timestamp(), ephemeral)
             .expect("the gateway's key is not of low order");
         self.jar.stamp(&mut message, now);
-        self.socket.send(&message)?;
+        send(&message)?;
         let mut datagram = [0; 256];
         let length = match self.socket.recv(&mut datagram) {
             Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(error) => return Err(LabError::io("receive an answer to an initiation")(error)),
         };
         let received = &datagram[..length];
         if let Some(mut session) = self.finish(&initiator, received, now) {
             // Until a transport message arrives, a responder must not use the session (whitepaper, 5.4.3).
-            self.socket.send(&keepalive(&mut session, now))?;
-            return Ok(true);
+            send(&keepalive(&mut session, now))?;
+            return Ok(Some(session));
         }
         if let Ok(reply) = <&[u8; COOKIE_REPLY_LEN]>::try_from(received) {
             self.jar.consume(&self.remote, reply, now);
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn finish(&self, initiator: &Initiator, received: &[u8], now: Instant) -> Option<Keypair> {
@@ -160,8 +177,8 @@ fn timestamp() -> Tai64n {
     Tai64n::from_unix_nanos(u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Time since this process first asked: all that a client's cookies need.
-fn now() -> Instant {
+/// Time since this process first asked: all that clients' cookies and sessions need.
+pub(super) fn now() -> Instant {
     static START: OnceLock<std::time::Instant> = OnceLock::new();
     let elapsed = START.get_or_init(std::time::Instant::now).elapsed();
     Instant::from_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))

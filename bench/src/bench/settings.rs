@@ -44,6 +44,8 @@ pub struct Settings {
     pub seconds: u32,
     /// The cores of everything that runs.
     pub cores: Vec<usize>,
+    /// The cores of the measure `xdp`, which holds its threads to one each.
+    pub xdp_cores: Vec<usize>,
     /// Threads of boringtun; as many as it is held to cores unless said otherwise.
     pub boringtun_threads: Option<u32>,
     /// Who is measured.
@@ -53,7 +55,7 @@ pub struct Settings {
 impl Settings {
     /// Reads BENCH (names of measures), ROUNDS, WINDOW_S, CORES (`0,1` or `all`), IMPLEMENTATIONS (names) and
     /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds, two seconds, the first two
-    /// cores, all, and a thread for each core. An error names the variable, its value and what was expected.
+    /// cores (all of them for `xdp`), all, and a thread for each core. An error names the variable, its value and what was expected.
     pub fn read() -> Result<Self, String> {
         let allowed = cores::allowed().map_err(|error| error.to_string())?;
         Self::parse(&std::env::vars().collect(), &allowed)
@@ -73,7 +75,7 @@ impl Settings {
         Duration::from_secs(self.seconds.into())
     }
 
-    fn parse(variables: &HashMap<String, String>, allowed: &[usize]) -> Result<Self, String> {
+    pub(super) fn parse(variables: &HashMap<String, String>, allowed: &[usize]) -> Result<Self, String> {
         let words = |name: &str| -> Vec<&str> {
             variables
                 .get(name)
@@ -93,7 +95,8 @@ impl Settings {
                 [] => None,
                 words => Some(number("BORINGTUN_THREADS", words, 0, BORINGTUN_THREADS_MAX)?),
             },
-            cores: chosen_cores(&words("CORES"), allowed)?,
+            cores: chosen_cores(&words("CORES"), allowed, CORES)?,
+            xdp_cores: chosen_cores(&words("CORES"), allowed, allowed.len())?,
             implementations: or_all(implementations, &IMPLEMENTATIONS),
         })
     }
@@ -119,9 +122,9 @@ fn number(name: &str, words: &[&str], default: u32, max: u32) -> Result<u32, Str
     .ok_or_else(|| format!("{name}={}: expected a number from 1 to {max}", words.join(" ")))
 }
 
-fn chosen_cores(words: &[&str], allowed: &[usize]) -> Result<Vec<usize>, String> {
+fn chosen_cores(words: &[&str], allowed: &[usize], unasked: usize) -> Result<Vec<usize>, String> {
     match words {
-        [] => Ok(allowed.iter().copied().take(CORES).collect()),
+        [] => Ok(allowed.iter().copied().take(unasked).collect()),
         ["all"] => Ok(allowed.to_vec()),
         words => words
             .iter()
@@ -156,6 +159,7 @@ mod tests {
         assert_eq!(settings.measures, Measure::ALL);
         assert_eq!((settings.rounds, settings.seconds), (ROUNDS, SECONDS));
         assert_eq!(settings.cores, [0, 1]);
+        assert_eq!(settings.xdp_cores, [0, 1, 2, 5]);
         assert_eq!(settings.boringtun_threads, None);
         assert_eq!(settings.implementations, IMPLEMENTATIONS);
     }

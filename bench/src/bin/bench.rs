@@ -1,5 +1,5 @@
 //! `make bench`: Weir beside wireguard-go, gotatun and boringtun, in network namespaces; see `bench/README.md`. Prints
-//! Markdown tables and writes them to `target/bench/gateway.md`, with every round in `gateway.json`. Needs root; Ctrl-C
+//! Markdown tables and writes them to `target/bench/gateway.md` and `xdp.md`, with every round in `gateway.json` and `xdp.json`. Needs root; Ctrl-C
 //! removes everything as the end does.
 #![forbid(unsafe_code)]
 
@@ -25,9 +25,10 @@ fn measure() -> Result<bool, Box<dyn std::error::Error>> {
     if !geteuid().is_root() {
         return Err("network namespaces need root; `make bench` calls sudo".into());
     }
-    let report = run(&Settings::read()?)?;
-    print!("{}", report.markdown());
-    let paths = report.write(&programs::target_folder().join("bench"))?;
-    eprintln!("written to {} and {}", paths[0].display(), paths[1].display());
-    Ok(report.is_whole())
+    let reports = run(&Settings::read()?)?;
+    print!("{}", reports.markdown());
+    for path in reports.write(&programs::target_folder().join("bench"))? {
+        eprintln!("written to {}", path.display());
+    }
+    Ok(reports.are_whole())
 }

@@ -101,6 +101,8 @@ const RULES: &[Rule] = &[
             "weir-config",
             "weir-engine",
             "weir-testkit",
+            "weir-xdp-prog",
+            "weir-xsk",
         ],
         &["weir-xdp-prog"],
     ),

@@ -45,32 +45,23 @@ fn run() -> Outcome<()> {
     }
     let gateway = implementation("GATEWAY", Implementation::Weir)?;
     let client = implementation("CLIENT", Implementation::WireguardGo)?;
-    let xdp = env::var("XDP").is_ok_and(|asked| !matches!(&*asked, "" | "0"));
-    if xdp && gateway != Implementation::Weir {
+    let mode = xdp_mode()?;
+    if mode.is_some() && gateway != Implementation::Weir {
         return Err(
             format!("XDP=1, GATEWAY={gateway}: expected weir, which alone has ports of AF_XDP").into(),
         );
     }
     let topology = remove_when_interrupted()?;
     println!("client {client}, gateway {gateway}, in network namespaces of this machine\n");
-    if xdp {
-        return over_xdp(topology, client);
+    if let Some(mode) = mode {
+        return over_xdp(topology, client, mode);
     }
     let lab = GatewayLab::new(topology, client, gateway)?;
     Table::new(lab.topology(), lab.client.namespace(), &lab.server).print()
 }
 
 /// The table of a gateway with ports of AF_XDP, headed by the modes really in force.
-fn over_xdp(topology: Arc<Topology>, client: Implementation) -> Outcome<()> {
-    let mode = match env::var("XDP_MODE").unwrap_or_default().as_str() {
-        "" | "auto" => "auto",
-        "zero-copy" => "zero-copy",
-        "driver" => "driver",
-        "generic" => "generic",
-        other => {
-            return Err(format!("XDP_MODE={other}: expected auto, zero-copy, driver or generic").into());
-        }
-    };
+fn over_xdp(topology: Arc<Topology>, client: Implementation, mode: &'static str) -> Outcome<()> {
     let setup = Setup {
         mode,
         ..Setup::default()
@@ -89,6 +80,22 @@ fn over_xdp(topology: Arc<Topology>, client: Implementation) -> Outcome<()> {
     }
     println!();
     table.print()
+}
+
+/// The mode of ports of AF_XDP; none without XDP=1.
+fn xdp_mode() -> Outcome<Option<&'static str>> {
+    let xdp = env::var("XDP").unwrap_or_default();
+    let mode = env::var("XDP_MODE").unwrap_or_default();
+    match (&*xdp, &*mode) {
+        ("" | "0", "") => Ok(None),
+        ("" | "0", _) => Err(format!("XDP_MODE={mode}: expected XDP=1 beside it").into()),
+        ("1", "" | "auto") => Ok(Some("auto")),
+        ("1", "zero-copy") => Ok(Some("zero-copy")),
+        ("1", "driver") => Ok(Some("driver")),
+        ("1", "generic") => Ok(Some("generic")),
+        ("1", _) => Err(format!("XDP_MODE={mode}: expected auto, zero-copy, driver or generic").into()),
+        _ => Err(format!("XDP={xdp}: expected 1 or 0").into()),
+    }
 }
 
 fn implementation(variable: &str, default: Implementation) -> Outcome<Implementation> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::PublicKey;
 use weir_abi::prefix::Prefix;
+use weir_config::PortRole;
 
 /// Where the configuration is looked for.
 pub const CONFIG: &str = "/etc/weir/weir.toml";
@@ -107,9 +108,9 @@ pub struct StatusArgs {
 
 #[derive(ClapArgs)]
 pub struct DoctorArgs {
-    /// The configuration to judge the machine against.
-    #[arg(long, value_name = "FILE", default_value = CONFIG)]
-    pub config: PathBuf,
+    /// The configuration to judge the machine against; without this /etc/weir/weir.toml, where it is there.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Judge this network device too, as a port for AF_XDP; may be given again.
     #[arg(long = "device", value_name = "DEVICE")]
     pub devices: Vec<String>,
@@ -195,6 +196,13 @@ pub struct RunArgs {
     /// The interface's name, on first use; weir0 unless given. Later, name in [interface] says it.
     #[arg(long, value_name = "NAME")]
     pub interface: Option<String>,
+    /// The device on which tunnels' datagrams arrive, to be taken by AF_XDP; written into the configuration.
+    #[arg(long, value_name = "DEVICE")]
+    pub nic: Option<String>,
+    /// The device behind which the networks are that peers reach, to be a port of AF_XDP too; written into the
+    /// configuration.
+    #[arg(long, value_name = "DEVICE")]
+    pub lan: Option<String>,
     /// The data plane's program, instead of weir-dataplane beside this one or in PATH.
     #[arg(long, value_name = "FILE", hide = true)]
     pub dataplane: Option<PathBuf>,
@@ -204,6 +212,13 @@ pub struct RunArgs {
 }
 
 impl RunArgs {
+    /// The devices of AF_XDP that were asked for.
+    pub fn devices(&self) -> impl Iterator<Item = (PortRole, &str)> {
+        let (nic, lan) = (self.nic.as_deref(), self.lan.as_deref());
+        let nic = nic.map(|device| (PortRole::Wan, device));
+        nic.into_iter().chain(lan.map(|device| (PortRole::Lan, device)))
+    }
+
     /// The UDP port of a gateway that has no configuration yet.
     pub fn first_port(&self) -> u16 {
         self.port.unwrap_or(weir_config::DEFAULT_PORT)

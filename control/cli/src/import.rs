@@ -14,6 +14,11 @@ use weir_config::is_interface_name;
 pub fn run(options: &ImportArgs) -> Outcome {
     let shown = options.file.to_string_lossy();
     let conf = Conf::parse(&files::read_text(&options.file)?, &shown)?;
+    if conf == Conf::default() {
+        return Err(Failure::Said(format!(
+            "{shown}: says nothing; expected the sections [Interface] and [Peer] of a wg-quick .conf"
+        )));
+    }
     for note in &conf.notes {
         complain(&format!("{shown}:{}: {}: {}", note.line, note.key, note.why));
     }

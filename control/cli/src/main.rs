@@ -24,7 +24,12 @@ mod usage;
 
 use args::{Args, Command, PeerCommand};
 use clap::{CommandFactory as _, Parser as _};
+use error::Failure;
+use std::io::ErrorKind;
 use std::process::ExitCode;
+
+/// What a shell shows of a program that SIGPIPE ended (128 + 13): whoever read had enough, which is no failure to be told.
+const READER_GONE: u8 = 141;
 
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
@@ -47,12 +52,16 @@ fn main() -> ExitCode {
         },
         Command::Run(options) => run::run(&options, directory),
         Command::Completion { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "weir", &mut std::io::stdout());
-            Ok(ExitCode::SUCCESS)
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "weir", &mut script);
+            keys::print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS)
         }
     };
-    outcome.unwrap_or_else(|failure| {
-        term::complain(&failure.to_string());
-        ExitCode::FAILURE
+    outcome.unwrap_or_else(|failure| match failure {
+        Failure::Stdio(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::from(READER_GONE),
+        failure => {
+            term::complain(&failure.to_string());
+            ExitCode::FAILURE
+        }
     })
 }

@@ -1,10 +1,19 @@
 //! Words, colours and tables for terminals.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal, Write as _};
 
 /// Whether colours are wanted on standard output: it is a terminal, and NO_COLOR is not set.
 pub fn colours() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+    wants_colours(&io::stdout())
+}
+
+/// As [`colours`], on standard error.
+pub fn colours_of_errors() -> bool {
+    wants_colours(&io::stderr())
+}
+
+fn wants_colours(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 /// Says what went wrong, on standard error, each line by the program's name.

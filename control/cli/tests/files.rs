@@ -238,10 +238,28 @@ fn a_missing_configuration_is_said_with_its_remedy() {
     }
     let output = place.weir(&["doctor", "--config", "none.toml"]);
     assert!(
-        out(&output).contains("weir import FILE.conf --out none.toml"),
+        out(&output).contains("bad  configuration: none.toml does not exist")
+            && out(&output).contains("weir import FILE.conf --out none.toml"),
         "{}",
         out(&output)
     );
+    assert_eq!(output.status.code(), Some(1), "a file that was named is expected");
+}
+
+// Catches a reader that goes, as `head -1` does, taken for a failure that a person has to be told of.
+#[test]
+fn a_reader_that_goes_ends_the_program_silently() {
+    let place = Place::new(&written());
+    for args in [
+        &["peer", "--config", "weir.toml", "list"][..],
+        &["completion", "bash"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = place.command(args).stdout(writer).output().unwrap();
+        assert_eq!(err(&output), "");
+        assert_eq!(output.status.code(), Some(141), "as a shell shows SIGPIPE");
+    }
 }
 
 #[test]
@@ -295,6 +313,15 @@ fn a_conf_is_imported() {
         ],
     );
     assert!(!place.path("bad.toml").exists());
+
+    for nothing in ["", "# nothing yet\n", "[Interface]\n"] {
+        fs::write(place.path("empty.conf"), nothing).unwrap();
+        refused(
+            &place.weir(&["import", "empty.conf", "--out", "empty.toml"]),
+            &["empty.conf: says nothing; expected "],
+        );
+        assert!(!place.path("empty.toml").exists());
+    }
 }
 
 #[test]

@@ -280,7 +280,7 @@ fn removing_restores_the_text() {
 #[test]
 fn what_cannot_be_added_changes_nothing() {
     let place = Place::new(&written());
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["add", "ada"], "a peer \"ada\" is there already"),
         (&["add", "../x"], "name: \"../x\"; expected 1 to 64 letters"),
         (&["add", "x", "--public-key", &key(2)], "is there already"),
@@ -300,6 +300,8 @@ fn what_cannot_be_added_changes_nothing() {
             &["remove", "eve"],
             "no peer \"eve\"; expected a name or public key",
         ),
+        // Catches words that steer the terminal.
+        (&["remove", "eve\x1b[2J\n"], "no peer \"eve\\u{1b}[2J\\n\";"),
     ];
     for (args, part) in cases {
         let output = place.peer(args);

@@ -34,6 +34,7 @@ fn main() -> ExitCode {
     }
     if privileged() {
         first_use_then_again();
+        devices_are_written_and_judged();
         obstacles_are_said_before_anything_is_written();
         the_data_plane_s_own_failure_is_handed_on();
         a_killed_data_plane_is_said();
@@ -212,6 +213,39 @@ fn first_use_then_again() {
         )
     );
     assert!(said.contains("clients now use vpn.example.org:4500"), "{said}");
+}
+
+/// Catches devices that are asked for and not written, written twice, or of which nothing is said.
+fn devices_are_written_and_judged() {
+    let place = place();
+    let devices = || -> Vec<(&str, String)> {
+        let ports = parse(&place.path("etc/weir.toml")).ports.into_iter();
+        ports.map(|port| (port.role.name(), port.device)).collect()
+    };
+    let first = [
+        "--port",
+        &free_port(),
+        "--endpoint",
+        "192.0.2.7",
+        "--nic",
+        "weirnone1",
+    ];
+    let (_, said) = run_and_stop(&place, &first);
+    assert_eq!(devices(), [("wan", "weirnone1".to_owned())]);
+    assert!(said.contains("weirnone1") && said.contains("bad"), "{said}");
+    let (_, said) = run_and_stop(&place, &["--nic", "weirnone3", "--lan", "weirnone2"]);
+    let both = [("wan", "weirnone3".to_owned()), ("lan", "weirnone2".to_owned())];
+    assert_eq!(devices(), both);
+    assert!(said.contains("AF_XDP on weirnone3 and weirnone2"), "{said}");
+    let before = fs::read_to_string(place.path("etc/weir.toml")).expect("it is there");
+    let (_, said) = run_and_stop(&place, &["--nic", "weirnone3"]);
+    assert!(!said.contains("AF_XDP on"), "{said}");
+    let twice = command(&place, &["--lan", "weirnone3"])
+        .output()
+        .expect("weir starts");
+    refused(&twice, &["port", "weirnone3"]);
+    let after = fs::read_to_string(place.path("etc/weir.toml")).expect("it is there");
+    assert_eq!(after, before, "a file that is refused is not written");
 }
 
 fn obstacles_are_said_before_anything_is_written() {

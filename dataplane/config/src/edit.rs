@@ -1,7 +1,8 @@
 //! Changes to the text of `weir.toml` that keep its comments, its order and everything else as they are.
 
 use crate::key::public_key;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
+use crate::port::PortRole;
+use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, TableLike, Value, value};
 use weir_abi::desired::Peer;
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::{PrivateKey, PublicKey};
@@ -15,6 +16,9 @@ pub enum EditError {
     /// `peer` is something else than a list of peers.
     #[error("peer is not a list; expected [[peer]] in double brackets")]
     NoList,
+    /// `port` is something else than sections.
+    #[error("port is not a list of sections; expected [[port]] in double brackets")]
+    NoPorts,
     /// There is no section to put it into.
     #[error("the section [interface] is missing")]
     NoInterface,
@@ -22,7 +26,7 @@ pub enum EditError {
     #[error("a peer \"{0}\" is there already; expected another name and key, or `weir peer remove` first")]
     Exists(String),
     /// No peer has this name or key.
-    #[error("no peer \"{0}\"; expected a name or public key of `weir peer list`")]
+    #[error("no peer {0:?}; expected a name or public key of `weir peer list`")]
     NoSuchPeer(String),
 }
 
@@ -107,18 +111,44 @@ pub fn set_endpoint(text: &str, endpoint: &Endpoint) -> Result<String, EditError
     let mut document = document(text)?;
     let interface = document.get_mut("interface").and_then(Item::as_table_like_mut);
     let interface = interface.ok_or(EditError::NoInterface)?;
-    match interface.get_mut("endpoint") {
-        // Only the value is replaced, so that a comment behind it stays.
-        Some(Item::Value(old)) => {
-            let decor = old.decor().clone();
-            *old = Value::from(endpoint.to_string());
-            *old.decor_mut() = decor;
-        }
-        Some(_) | None => {
-            interface.insert("endpoint", value(endpoint.to_string()));
+    set(interface, "endpoint", &endpoint.to_string());
+    Ok(document.to_string())
+}
+
+/// The text with this device as the port of a role; what else is said of that port stays.
+pub fn set_port(text: &str, role: PortRole, device: &str) -> Result<String, EditError> {
+    let mut document = document(text)?;
+    let ports = document
+        .entry("port")
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()));
+    let ports = ports.as_array_of_tables_mut().ok_or(EditError::NoPorts)?;
+    let of_role = |port: &Table| port.get("role").and_then(Item::as_str) == Some(role.name());
+    let there = ports.iter().position(of_role);
+    match there.and_then(|place| ports.get_mut(place)) {
+        Some(port) => set(port, "device", device),
+        None => {
+            let mut port = Table::new();
+            port["device"] = value(device);
+            port["role"] = value(role.name());
+            port.decor_mut().set_prefix("\n");
+            ports.push(port);
         }
     }
     Ok(document.to_string())
+}
+
+/// Puts a text at a key; where there is one, only the value is replaced, so that a comment behind it stays.
+fn set(table: &mut dyn TableLike, key: &str, text: &str) {
+    match table.get_mut(key) {
+        Some(Item::Value(old)) => {
+            let decor = old.decor().clone();
+            *old = Value::from(text);
+            *old.decor_mut() = decor;
+        }
+        Some(_) | None => {
+            table.insert(key, value(text));
+        }
+    }
 }
 
 fn document(text: &str) -> Result<DocumentMut, EditError> {

@@ -4,7 +4,8 @@ use std::io;
 use weir_abi::desired::{Origin, Peer};
 use weir_abi::key::PublicKey;
 use weir_config::Config;
-use weir_config::edit::{EditError, add_peer, remove_peer, set_endpoint};
+use weir_config::PortRole;
+use weir_config::edit::{EditError, add_peer, remove_peer, set_endpoint, set_port};
 
 fn key(byte: u8) -> String {
     PublicKey::from_bytes([byte; 32]).to_string()
@@ -95,6 +96,29 @@ fn the_endpoint_is_set_and_replaced() {
     let second = set_endpoint(&commented, &"vpn.example.org:1".parse().unwrap()).unwrap();
     assert_eq!(endpoint(&second).as_deref(), Some("vpn.example.org:1"));
     assert_eq!(second, commented.replace("192.0.2.1:51820", "vpn.example.org:1"));
+}
+
+// Catches a port that is written twice, and what was said of one that is lost with its device's name.
+#[test]
+fn ports_are_set_and_replaced() {
+    let devices = |text: &str| -> Vec<(&'static str, String)> {
+        let ports = parse(text).ports.into_iter();
+        ports.map(|port| (port.role.name(), port.device)).collect()
+    };
+    let wan = set_port(&written(), PortRole::Wan, "eth1").unwrap();
+    assert_eq!(devices(&wan), [("wan", "eth1".to_owned())]);
+    let both = set_port(&wan, PortRole::Lan, "eth2").unwrap();
+    let commented = both.replace("\"eth1\"", "\"eth1\" # to the provider\nmode = \"driver\"");
+    let other = set_port(&commented, PortRole::Wan, "eth3").unwrap();
+    assert_eq!(other, commented.replace("eth1", "eth3"));
+    assert_eq!(
+        devices(&other),
+        [("wan", "eth3".to_owned()), ("lan", "eth2".to_owned())]
+    );
+    assert_eq!(
+        set_port("port = 5", PortRole::Wan, "eth1"),
+        Err(EditError::NoPorts)
+    );
 }
 
 #[test]

@@ -104,6 +104,8 @@ pub struct Limiter {
     /// Nobody who does not know it can choose whose bucket a source shares.
     secret: (u64, SharedSeed),
     under_load_until: Instant,
+    /// When the load may be told again.
+    tell_at: Instant,
 }
 
 impl Limiter {
@@ -123,6 +125,7 @@ impl Limiter {
             networks: vec![Bucket::full(rates.network_per_s()); SOURCE_BUCKETS],
             secret: (secret[0], SharedSeed::from_u64(secret[1])),
             under_load_until: Instant::BOOT,
+            tell_at: Instant::BOOT,
         }
     }
 
@@ -183,6 +186,15 @@ impl Limiter {
     /// Whether strangers are asked for cookies.
     pub fn under_load(&self, now: Instant) -> bool {
         now < self.under_load_until
+    }
+
+    /// Whether there is load to be told of: at its beginning, and twice in each [`UNDER_LOAD_HOLD`] while it lasts.
+    pub fn tells_load(&mut self, now: Instant) -> bool {
+        let tells = self.under_load(now) && now >= self.tell_at;
+        if tells {
+            self.tell_at = now + UNDER_LOAD_HOLD / 2;
+        }
+        tells
     }
 
     fn place(&self, source: IpAddr) -> usize {
@@ -250,6 +262,22 @@ mod tests {
         );
         assert_eq!(limiter.unproved(at(999), false, 0), Admission::DemandCookie);
         assert_eq!(limiter.unproved(at(1000), false, 0), Admission::Admit);
+    }
+
+    // Catches a load that nobody hears of or that is told with every message, and one that is told when it is over.
+    #[test]
+    fn load_is_told_at_its_beginning_and_now_and_then() {
+        let mut limiter = Limiter::new(Rates::default(), [1, 2]);
+        let mut told = Vec::new();
+        for ms in 0..4000 {
+            if ms < 2000 {
+                limiter.unproved(at(ms), false, STRANGER_JOBS);
+            }
+            if limiter.tells_load(at(ms)) {
+                told.push(ms);
+            }
+        }
+        assert_eq!(told, [0, 500, 1000, 1500, 2000, 2500]);
     }
 
     // Catches one proved source whose misdeeds count against another, and a quarantine without end.

@@ -3,14 +3,14 @@
 
 use crate::dataplane::DataPlane;
 use crate::netlink::{DeviceRoutes, Error, Link, Netlink, Routed};
-use crate::nft::{Forwarding, Rules, Table, forward_drops};
+use crate::nft::{Forwarding, ForwardingError, Rules, Table, forward_drops};
 use crate::xdp::bypass;
 use core::net::IpAddr;
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use weir_abi::prefix::Prefix;
-use weir_config::Config;
+use weir_config::{Config, PortRole};
 
 /// The MTU of an Ethernet path, where nothing better is known.
 const ETHERNET_MTU: u32 = 1500;
@@ -31,6 +31,8 @@ struct Wanted {
     routes: bool,
     forward: bool,
     nat: bool,
+    /// The LAN port's device: a router's, which translates nothing, neither by itself nor where the kernel helps it out.
+    lan: Option<String>,
 }
 
 impl Wanted {
@@ -45,6 +47,11 @@ impl Wanted {
             routes: config.interface.routes,
             forward: config.gateway.forward,
             nat: config.gateway.nat,
+            lan: config
+                .ports
+                .iter()
+                .find(|port| port.role == PortRole::Lan)
+                .map(|port| port.device.clone()),
         }
     }
 
@@ -200,17 +207,19 @@ impl Set {
             return Ok(());
         }
         let networks = self.wanted.networks();
-        if self.forwarding.is_none() {
-            let (v4, v6) = (
-                networks.iter().any(|n| n.address().is_ipv4()),
-                networks.iter().any(|n| n.address().is_ipv6()),
-            );
-            let on = Forwarding::switch_on(interface, v4, v6).map_err(|error| error.to_string())?;
-            self.forwarding = Some(on);
+        let (v4, v6) = (
+            networks.iter().any(|n| n.address().is_ipv4()),
+            networks.iter().any(|n| n.address().is_ipv6()),
+        );
+        let words = |error: ForwardingError| error.to_string();
+        match &mut self.forwarding {
+            Some(on) => on.renew(v4, v6).map_err(words)?,
+            none => *none = Some(Forwarding::switch_on(interface, v4, v6).map_err(words)?),
         }
         let masquerade = if self.wanted.nat { networks } else { Vec::new() };
         let rules = Rules {
             masquerade,
+            untranslated: self.wanted.lan.clone(),
             clamp_mss: true,
         };
         match &mut self.table {

@@ -23,6 +23,9 @@ const PACE: Duration = Duration::from_secs(1);
 /// A look is followed by this many times its duration without one: it asks the shards for all peers.
 const REST: u32 = 20;
 
+/// Between two rounds over the names that have no address, each of which the resolver looks up at its own pace.
+const UNRESOLVED_PACE: Duration = Duration::from_secs(5);
+
 /// Peers heard this long before the last sign of life of any are taken up again after a restart.
 const TALKING: Duration = Duration::from_secs(300);
 
@@ -91,6 +94,8 @@ pub struct Keeper {
     /// When to look at what changed; nothing did where this is none.
     due: Option<std::time::Instant>,
     rested: std::time::Instant,
+    /// When to ask again for the names that have no address; none lacks one where this is none.
+    unresolved: Option<std::time::Instant>,
 }
 
 #[derive(Default)]
@@ -116,6 +121,7 @@ impl Keeper {
             heard,
             due: None,
             rested: std::time::Instant::now(),
+            unresolved: None,
         }
     }
 
@@ -130,11 +136,13 @@ impl Keeper {
                 .map_or_else(never, |resolver| resolver.answers().clone());
             // Nobody is woken while nothing waits to be kept.
             let due = self.due.map_or_else(never, at);
+            let unresolved = self.unresolved.map_or_else(never, at);
             select! {
                 recv(stop) -> _ => break,
                 recv(plane.events()) -> event => if let Ok(event) = event { self.event(event) },
                 recv(answers) -> answer => if let Ok(answer) = answer { self.resolved(answer) },
                 recv(due) -> _ => self.look(),
+                recv(unresolved) -> _ => self.ask_unresolved(),
             }
         }
         self.keep();
@@ -148,6 +156,7 @@ impl Keeper {
                 self.due.get_or_insert(soonest);
             }
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
+            Event::UnderLoad => self.plane.under_load(),
             Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
         }
     }
@@ -192,6 +201,29 @@ impl Keeper {
             self.names.keys().for_each(|name| resolver.forget(name));
         }
         self.names = names;
+        self.await_unresolved();
+    }
+
+    /// Sees to names without an address: nothing is sent to their peers that could remain unanswered.
+    fn await_unresolved(&mut self) {
+        let lacks = |known: &Known| known.candidates.current().is_none();
+        if self.names.values().any(lacks) {
+            let soonest = std::time::Instant::now() + UNRESOLVED_PACE;
+            self.unresolved.get_or_insert(soonest);
+        } else {
+            self.unresolved = None;
+        }
+    }
+
+    fn ask_unresolved(&mut self) {
+        self.unresolved = None;
+        let lacking = self
+            .names
+            .iter()
+            .filter(|(_, known)| known.candidates.current().is_none());
+        let lacking: Vec<Name> = lacking.map(|(name, _)| name.clone()).collect();
+        lacking.iter().for_each(|name| self.ask(name));
+        self.await_unresolved();
     }
 
     fn ask(&mut self, name: &Name) {
@@ -235,6 +267,7 @@ impl Keeper {
             .for_each(|&id| self.plane.resolved(id, address));
         if first {
             tracing::info!("endpoint {} is {address}", answer.name.host);
+            self.await_unresolved();
         }
     }
 

@@ -4,7 +4,9 @@ mod common;
 
 use common::isolated;
 use crossbeam_channel::bounded;
+use nix::mount::{MsFlags, mount};
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -22,6 +24,9 @@ use weir_sockets::{OffloadChoice, SteeringChoice};
 /// Many times what the keeper takes between two looks at what changed.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// Three times what a name that failed once or twice rests.
+const RESOLVED_IN: Duration = Duration::from_secs(60);
+
 fn set(changes: Vec<Change>) -> ChangeSet {
     ChangeSet {
         base: None,
@@ -30,7 +35,7 @@ fn set(changes: Vec<Change>) -> ChangeSet {
     }
 }
 
-fn plane() -> DataPlane {
+fn plane(endpoint: Endpoint) -> DataPlane {
     let options = Options {
         interface: "weir0".to_owned(),
         shards: 1,
@@ -45,7 +50,7 @@ fn plane() -> DataPlane {
         devices: Vec::new(),
     };
     let mut peer = PeerChange::new(PublicKey::from_bytes([7; 32]));
-    peer.endpoint = Some(Endpoint::Address("192.0.2.7:51820".parse().expect("an address")));
+    peer.endpoint = Some(endpoint);
     let stamps = Stamps::new(0, Box::new(|_| true));
     let peers = set(vec![Change::Peer(peer)]);
     DataPlane::start(options, &peers, HashMap::new(), stamps).expect("root makes a device")
@@ -56,7 +61,7 @@ fn plane() -> DataPlane {
 #[test]
 fn what_changes_without_a_pause_is_kept_all_the_same() {
     isolated(|| {
-        let plane = Arc::new(plane());
+        let plane = Arc::new(plane("192.0.2.7:51820".parse().expect("an endpoint")));
         let file = Path::new("/run/weir0.state");
         let loaded = state::load(file);
         let saver = Arc::new(Saver::start(file.to_owned(), &loaded).expect("a thread"));
@@ -66,9 +71,55 @@ fn what_changes_without_a_pause_is_kept_all_the_same() {
         let begun = Instant::now();
         let mut mark = 1;
         while state::load(file).state.peers.is_empty() {
-            assert!(begun.elapsed() < LIMIT, "nothing is kept after {LIMIT:?} of changes");
+            assert!(
+                begun.elapsed() < LIMIT,
+                "nothing is kept after {LIMIT:?} of changes"
+            );
             plane.apply(&set(vec![Change::Fwmark(mark)])).expect("root marks");
             mark = 3 - mark;
+            thread::sleep(Duration::from_millis(100));
+        }
+        drop(stop);
+        keeping.join().expect("the keeper does not panic");
+    });
+}
+
+/// Catches a name that is looked up once: a gateway starts before its resolver answers, and to a peer without an address
+/// nothing is sent whose failure could lead to another look.
+#[test]
+fn a_name_that_has_no_address_is_looked_up_again() {
+    isolated(|| {
+        let hosts = common::file("hosts", "127.0.0.1 localhost\n");
+        let resolver = common::file(
+            "resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        );
+        for (own, of_host) in [(&hosts, "/etc/hosts"), (&resolver, "/etc/resolv.conf")] {
+            mount(
+                Some(own.as_str()),
+                of_host,
+                None::<&str>,
+                MsFlags::MS_BIND,
+                None::<&str>,
+            )
+            .expect(of_host);
+        }
+        let plane = Arc::new(plane("late.test:51820".parse().expect("an endpoint")));
+        let keeper = Keeper::new(Arc::clone(&plane), None, &State::default());
+        let (stop, stopped) = bounded::<()>(0);
+        let keeping = thread::spawn(move || keeper.run(&stopped));
+        let address = || plane.tables().peers.iter().find_map(|(_, facts)| facts.endpoint);
+        // Long enough for the first look to have failed.
+        thread::sleep(Duration::from_secs(2));
+        assert_eq!(address(), None);
+        fs::write(&hosts, "192.0.2.7 late.test\n").expect(&hosts);
+        let begun = Instant::now();
+        while address() != Some("192.0.2.7:51820".parse().expect("an address")) {
+            assert!(
+                begun.elapsed() < RESOLVED_IN,
+                "not looked up again: {:?}",
+                address()
+            );
             thread::sleep(Duration::from_millis(100));
         }
         drop(stop);

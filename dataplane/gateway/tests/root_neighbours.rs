@@ -92,3 +92,26 @@ fn a_path_tells_its_router() {
         }
     });
 }
+
+/// Catches a link-local address looked for on whichever link has the first route.
+#[test]
+fn a_link_local_address_is_found_on_its_link() {
+    isolated(|| {
+        let mut netlink = Netlink::open().expect("netlink");
+        for (name, number) in [("one", 1), ("two", 2)] {
+            run(&format!("ip link add {name} type veth peer name far{number}"));
+            run(&format!("ip link set far{number} up"));
+            run(&format!("ip link set {name} up"));
+            run(&format!("ip addr add fe80::{number}/64 dev {name} nodad"));
+        }
+        for name in ["one", "two"] {
+            let link = netlink.link(name).expect("it was made").index;
+            let path = netlink.path_by(address("fe80::77"), 0, link).expect("a path");
+            assert_eq!((path.link, path.gateway), (link, None));
+            assert!(
+                path.source.is_some_and(|source| source.is_ipv6()),
+                "{name}: {path:?}"
+            );
+        }
+    });
+}

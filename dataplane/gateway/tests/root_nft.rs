@@ -110,6 +110,7 @@ fn rules() -> Rules {
         masquerade: ["10.9.0.0/24", "172.16.0.0/12", "fd09::/64", "0.0.0.0/0"]
             .map(|p| p.parse().expect(p))
             .to_vec(),
+        untranslated: Some("eth7".to_owned()),
         clamp_mss: true,
     }
 }
@@ -133,10 +134,10 @@ fn nft_reads_what_was_meant() {
             "type nat hook postrouting priority srcnat; policy accept;",
             &format!("iifname \"weir0\" {clamped}"),
             &format!("oifname \"weir0\" {clamped}"),
-            "iifname \"weir0\" oifname != \"weir0\" ip saddr 10.9.0.0/24 masquerade",
-            "iifname \"weir0\" oifname != \"weir0\" ip saddr 172.16.0.0/12 masquerade",
-            "iifname \"weir0\" oifname != \"weir0\" ip6 saddr fd09::/64 masquerade",
-            "iifname \"weir0\" oifname != \"weir0\" meta nfproto ipv4 masquerade",
+            "iifname \"weir0\" oifname != \"weir0\" oifname != \"eth7\" ip saddr 10.9.0.0/24 masquerade",
+            "iifname \"weir0\" oifname != \"weir0\" oifname != \"eth7\" ip saddr 172.16.0.0/12 masquerade",
+            "iifname \"weir0\" oifname != \"weir0\" oifname != \"eth7\" ip6 saddr fd09::/64 masquerade",
+            "iifname \"weir0\" oifname != \"weir0\" oifname != \"eth7\" meta nfproto ipv4 masquerade",
         ] {
             assert!(lines.contains(&expected), "not there: {expected}\n{listed}");
         }

@@ -1,5 +1,6 @@
 //! What a network device is: its driver, queues, steering, offloads, interrupts, XDP programs, and what is stacked on
-//! it; and, in [`driver`], what is known beforehand of drivers and AF_XDP.
+//! it; in [`driver`], what is known beforehand of drivers and AF_XDP; and what packets pass by that AF_XDP takes
+//! ([`Bypassed`]).
 //!
 //! [`Nic::read`] asks the kernel by `ioctl(SIOCETHTOOL)` and netlink, and reads sysfs only for what lies outside of
 //! network namespaces (NUMA nodes, interrupts) or nowhere else. It changes nothing and starts no program. The gateway
@@ -7,6 +8,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod bus;
+mod bypass;
 mod bytes;
 mod cores;
 pub mod driver;
@@ -20,6 +22,7 @@ mod steering;
 mod sys;
 mod xdp;
 
+pub use bypass::Bypassed;
 pub use cores::list as core_list;
 pub use ethtool::{Channels, DriverInfo, Feature, Features, Rings};
 pub use host::{Host, HugePages, KernelVersion, Node};

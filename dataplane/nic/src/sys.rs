@@ -1,4 +1,5 @@
-//! The one system call that questions a driver: `ioctl(SIOCETHTOOL)` of linux/ethtool.h.
+//! The system calls that no crate has: `ioctl(SIOCETHTOOL)` of linux/ethtool.h, which questions a driver, and
+//! `getsockopt` with options of netfilter's.
 //!
 //! A [`Question`] lays out the command's structure with all the room that the kernel's answer can take, so that only
 //! this file decides how much memory the kernel may write.
@@ -157,6 +158,27 @@ pub(crate) fn ask(socket: BorrowedFd<'_>, name: &str, question: Question) -> Res
     // made room for all that the kernel writes in answer to this command.
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
     Errno::result(done).map(|_| Answer(structure))
+}
+
+/// Asks a socket for an option, whose value the kernel writes over `value`, which says what is asked.
+pub(crate) fn socket_option(
+    socket: BorrowedFd<'_>,
+    level: i32,
+    option: i32,
+    value: &mut [u8],
+) -> Result<(), Errno> {
+    let mut length = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: `value` lives through the call, and `length` says how much of it the kernel may write.
+    let done = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            value.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    Errno::result(done).map(drop)
 }
 
 #[cfg(test)]

@@ -90,16 +90,6 @@ impl OpenError {
             OpenError::InUse { .. } => false,
         }
     }
-
-    /// Whether the device is not up.
-    pub fn is_down(&self) -> bool {
-        match self {
-            OpenError::NoZeroCopy { source, .. } | OpenError::System { source, .. } => {
-                source.raw_os_error() == Some(libc::ENETDOWN)
-            }
-            OpenError::InUse { .. } => false,
-        }
-    }
 }
 
 /// What the kernel counted of a socket (`XDP_STATISTICS`), in frames.

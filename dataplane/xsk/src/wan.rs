@@ -83,6 +83,9 @@ impl<S: Site> WanPort<S> {
             return false;
         }
         let Some(path) = frame.meta.path else { return false };
+        if lies_elsewhere(path.remote, self.site.interface()) {
+            return false;
+        }
         let Some(hop) = self.site.hop(path.remote.ip()) else {
             return false;
         };
@@ -119,6 +122,15 @@ impl<S: Site> WanPort<S> {
         if self.forgotten.len() < FORGOTTEN {
             self.forgotten.push_back(remote);
         }
+    }
+}
+
+/// Whether an address is one of another link than the device's: only that link's number tells link-local addresses apart
+/// (RFC 4007), and the ways out are known by the address alone.
+fn lies_elsewhere(remote: SocketAddr, interface: u32) -> bool {
+    match remote {
+        SocketAddr::V6(remote) => remote.ip().is_unicast_link_local() && remote.scope_id() != interface,
+        SocketAddr::V4(_) => false,
     }
 }
 

@@ -27,7 +27,7 @@ fn opened() -> Cards {
 
 /// Catches a queue that is copied, that loses, changes or keeps frames, or that does not wake up when it is idle.
 #[test]
-#[ignore = "needs two cards with zero-copy: make vm-test"]
+#[ignore = "needs two cards with zero-copy: make test-vm"]
 fn every_queue_carries_frames_without_copying() {
     let mut cards = opened();
     for round in 0..200 {
@@ -43,7 +43,7 @@ fn every_queue_carries_frames_without_copying() {
 
 /// Catches a queue that is not had again, or only copied, and frames lost with a closed socket.
 #[test]
-#[ignore = "needs two cards with zero-copy: make vm-test"]
+#[ignore = "needs two cards with zero-copy: make test-vm"]
 fn queues_open_again_while_others_run() {
     let mut cards = opened();
     let mut longest = Duration::ZERO;
@@ -60,7 +60,7 @@ fn queues_open_again_while_others_run() {
 
 /// Catches queues that a link's end stops for good, and frames that a stopped card keeps.
 #[test]
-#[ignore = "needs two cards with zero-copy: make vm-test"]
+#[ignore = "needs two cards with zero-copy: make test-vm"]
 fn frames_flow_again_after_the_link_was_down() {
     let mut cards = opened();
     let mut longest = Duration::ZERO;
@@ -83,7 +83,7 @@ fn frames_flow_again_after_the_link_was_down() {
 /// Catches queues that are not had again after the card's channels were changed, and a kernel that lets a queue end
 /// while a socket has it.
 #[test]
-#[ignore = "needs two cards with zero-copy: make vm-test"]
+#[ignore = "needs two cards with zero-copy: make test-vm"]
 fn channels_change_while_queues_run() {
     let mut cards = opened();
     let all = cards.queues();

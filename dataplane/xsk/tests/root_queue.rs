@@ -244,12 +244,17 @@ fn a_burst_leaves_as_a_whole_by_a_card_that_takes_its_time() {
         pair.left.run(command.args(arguments.split(' '))).unwrap()
     };
     let below = pair.near.clone();
-    tool(&format!("qdisc add dev {below} root tbf rate 20mbit burst 10kb limit 10mb"));
+    tool(&format!(
+        "qdisc add dev {below} root tbf rate 20mbit burst 10kb limit 10mb"
+    ));
     let above = pair.topology.interface("m");
     pair.left
         .ip(&format!("link add link {below} name {above} up type macvlan"))
         .unwrap();
-    let number = pair.left.enter(|| nix::net::if_::if_nametoindex(above.as_str())).unwrap();
+    let number = pair
+        .left
+        .enter(|| nix::net::if_::if_nametoindex(above.as_str()))
+        .unwrap();
     let options = SocketOptions {
         interface: number,
         ring: 512,
@@ -271,7 +276,11 @@ fn a_burst_leaves_as_a_whole_by_a_card_that_takes_its_time() {
     let mut buffer = [0; 2000];
     for arrived in 0..BURST {
         let received = sink.recv(&mut buffer);
-        assert!(received.is_ok(), "{arrived} of {BURST} arrived, {:?}", queue.counters());
+        assert!(
+            received.is_ok(),
+            "{arrived} of {BURST} arrived, {:?}",
+            queue.counters()
+        );
     }
     settle(&mut queue);
 }
@@ -307,7 +316,9 @@ fn a_queue_without_its_device_is_silent() {
     let pair = Pair::new();
     let mut queue = pair.open(store());
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).unwrap();
-    epoll.add(&queue, EpollEvent::new(EpollFlags::EPOLLIN, 0)).unwrap();
+    epoll
+        .add(&queue, EpollEvent::new(EpollFlags::EPOLLIN, 0))
+        .unwrap();
     pair.left.ip(&format!("link del dev {}", pair.near)).unwrap();
     let mut woken = 0;
     let mut events = [EpollEvent::empty(); 1];

@@ -1,7 +1,7 @@
 //! WAN ports over AF_XDP and an ordinary socket, at both ends of a veth pair in namespaces of the test's own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -318,4 +318,19 @@ fn an_address_that_went_is_forgotten() {
     assert_eq!(left.port.forgotten_source(), Some(gone.remote));
     assert_eq!(left.port.forgotten_source(), None);
     assert_eq!(left.port.counters().tx_source_forgotten, 1);
+}
+
+/// Catches a link-local address of another link taken for one of this device's, where somebody else may have it: routers
+/// like to be fe80::1 on each of their links.
+#[test]
+fn a_link_local_address_is_one_of_its_link_alone() {
+    let topology = Topology::new().unwrap();
+    let [mut left, _right] = sides(&topology, AttachMode::Driver);
+    let here = read(&left.namespace, &topology.interface("a")).0;
+    let loopback = 1;
+    let near = |link| Path::to(SocketAddrV6::new("fe80::1".parse().unwrap(), PORT, 0, link).into());
+    left.send(&message(1, 100), near(loopback));
+    assert_eq!(left.by_queue().1, 0, "the kernel is to send it");
+    left.send(&message(2, 100), near(here));
+    assert_eq!(left.by_queue().1, 1, "it is the device's own link");
 }

@@ -9,19 +9,22 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-pub fn findings(path: &Path, loaded: Option<&Outcome<Loaded>>) -> Vec<Finding> {
+/// A configuration that is not there: bad where it was named, for no gateway starts with it.
+pub fn missing(path: &Path, named: bool) -> Finding {
+    let shown = path.display();
+    let found = if named { Finding::bad } else { Finding::warn };
+    found(
+        format!("configuration: {shown} does not exist"),
+        "only the machine is judged",
+        format!("weir run --config {shown}, or weir import FILE.conf --out {shown}"),
+    )
+}
+
+pub fn findings(path: &Path, loaded: &Outcome<Loaded>) -> Vec<Finding> {
     let shown = path.display();
     let loaded = match loaded {
-        None => {
-            let what = format!("configuration: {shown} does not exist");
-            return vec![Finding::warn(
-                what,
-                "only the machine is judged",
-                format!("weir run --config {shown}, or weir import FILE.conf --out {shown}"),
-            )];
-        }
-        Some(Err(failure)) => return broken(&shown.to_string(), failure),
-        Some(Ok(loaded)) => loaded,
+        Err(failure) => return broken(&shown.to_string(), failure),
+        Ok(loaded) => loaded,
     };
     let peers = term::peers(loaded.config.peers.len());
     let mut findings = vec![Finding::ok(format!("configuration: {shown}, {peers}"))];

@@ -6,7 +6,7 @@ mod device;
 mod machine;
 mod network;
 
-use crate::args::DoctorArgs;
+use crate::args::{CONFIG, DoctorArgs};
 use crate::error::Outcome;
 use crate::files::{self, Loaded};
 use crate::keys::print;
@@ -68,10 +68,14 @@ impl Finding {
 
 /// Prints the report; exits with 1 where something is bad.
 pub fn run(options: &DoctorArgs, directory: &Path) -> Outcome {
-    let loaded = files::load_if_there(&options.config);
+    let config = options.config.as_deref().unwrap_or(Path::new(CONFIG));
+    let loaded = files::load_if_there(config);
     let usable: Option<&Loaded> = loaded.as_ref().and_then(|l| l.as_ref().ok());
     let mut findings = machine::findings(usable);
-    findings.extend(configuration::findings(&options.config, loaded.as_ref()));
+    findings.extend(match &loaded {
+        Some(loaded) => configuration::findings(config, loaded),
+        None => vec![configuration::missing(config, options.config.is_some())],
+    });
     findings.extend(network::findings(usable, directory));
     findings.extend(device::findings(&options.devices, usable, directory));
     if options.json {
@@ -82,6 +86,16 @@ pub fn run(options: &DoctorArgs, directory: &Path) -> Outcome {
     }
     let bad = findings.iter().any(|f| f.level == Level::Bad);
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Says on standard error what is to be said of the devices of a gateway that is about to start: everything, or only what
+/// is not as it should be.
+pub fn say_of_devices(loaded: &Loaded, everything: bool, directory: &Path) {
+    let mut findings = device::findings(&[], Some(loaded), directory);
+    findings.retain(|finding| everything || finding.level != Level::Ok);
+    if !findings.is_empty() {
+        term::say(render(&findings, term::colours_of_errors()).trim_end());
+    }
 }
 
 fn name(level: Level) -> &'static str {

@@ -91,6 +91,7 @@ fn write_all(
             nat: true,
         },
     });
+    let text = super::with_devices(path, &text, options)?;
     let config = files::parse(path, &text)?;
     let private = keys::new_private()?;
     let addresses = allocate(&config).map_err(|error| Failure::Allocate {

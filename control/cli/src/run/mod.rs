@@ -5,14 +5,15 @@ mod first;
 mod preflight;
 
 use crate::args::RunArgs;
-use crate::client;
 use crate::error::{Failure, Outcome};
 use crate::files::{self, Loaded};
 use crate::term::{complain, say};
+use crate::{client, doctor};
 use std::fmt::Display;
 use std::path::Path;
 use weir_config::conf::Conf;
-use weir_config::edit::set_endpoint;
+use weir_config::edit::{set_endpoint, set_port};
+use zeroize::Zeroizing;
 
 /// The first client's name.
 const FIRST_CLIENT: &str = "client1";
@@ -46,6 +47,8 @@ pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
             Some(_) | None => loaded,
         },
     };
+    let loaded = change_devices(loaded, options)?;
+    doctor::say_of_devices(&loaded, options.devices().next().is_some(), directory);
     for warning in crate::check::warnings(&loaded) {
         complain(&format!("warning: {warning}"));
     }
@@ -72,6 +75,42 @@ fn warn_of_first_use(options: &RunArgs, loaded: &Loaded) {
     if let Some(name) = options.interface.as_ref().filter(|name| **name != interface.name) {
         ignored("--interface", name, "name", &interface.name);
     }
+}
+
+/// The configuration's text with the devices that were asked for.
+fn with_devices(path: &Path, text: &str, options: &RunArgs) -> Outcome<Zeroizing<String>> {
+    let mut text = Zeroizing::new(text.to_owned());
+    for (role, device) in options.devices() {
+        let changed = set_port(&text, role, device).map_err(|error| Failure::Edit {
+            path: path.to_owned(),
+            error,
+        })?;
+        text = Zeroizing::new(changed);
+    }
+    Ok(text)
+}
+
+/// Writes the devices that were asked for into the configuration, where it says otherwise.
+fn change_devices(loaded: Loaded, options: &RunArgs) -> Outcome<Loaded> {
+    let ports = &loaded.config.ports;
+    let is_there = |(role, device)| {
+        let mut ports = ports.iter();
+        ports.any(|port| port.role == role && port.device == device)
+    };
+    if options.devices().all(is_there) {
+        return Ok(loaded);
+    }
+    let _lock = files::lock(&loaded.path)?;
+    let text = with_devices(&loaded.path, &loaded.text, options)?;
+    files::parse(&loaded.path, &text)?;
+    files::replace(&loaded.resolved, &text)?;
+    let devices: Vec<&str> = options.devices().map(|(_, device)| device).collect();
+    say(&format!(
+        "{}: packets are taken by AF_XDP on {}",
+        loaded.path.display(),
+        devices.join(" and ")
+    ));
+    files::load(&loaded.path)
 }
 
 /// Writes another address for clients into the configuration and into those made for clients here.

@@ -36,6 +36,9 @@ pub enum Event {
     GaveUp(PeerId),
     /// An access rule that asks for it denied a flow.
     Denied(DeniedFlow),
+    /// So many initiations arrive that sources are to prove themselves. It is told again as long as that lasts, at least
+    /// once in [`UNDER_LOAD_HOLD`](crate::limits::UNDER_LOAD_HOLD).
+    UnderLoad,
 }
 
 /// One port of a shard, in the words of [`Port`].

@@ -35,6 +35,9 @@ impl Shard {
             let known = self.endpoints.contains_key(&remote);
             self.limiter.unproved(now.at, known, self.stranger_jobs.len())
         };
+        if self.limiter.tells_load(now.at) {
+            self.tell(Event::UnderLoad);
+        }
         match admission {
             Admission::Admit => self.ask_worker_to_respond(message, path, proved),
             Admission::DemandCookie => {

@@ -11,6 +11,7 @@ mod namespace;
 mod neighbour;
 mod path;
 mod route;
+mod rule;
 mod socket;
 mod table;
 

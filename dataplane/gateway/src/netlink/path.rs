@@ -26,6 +26,15 @@ pub struct Path {
 impl Netlink {
     /// The path to `destination` for datagrams marked with `mark` (0 is none).
     pub fn path(&mut self, destination: IpAddr, mark: u32) -> Result<Path, Error> {
+        self.first_hop(destination, mark, None)
+    }
+
+    /// The path to `destination` by the link of that number: a link-local address is one of its link alone (RFC 4007).
+    pub fn path_by(&mut self, destination: IpAddr, mark: u32, link: u32) -> Result<Path, Error> {
+        self.first_hop(destination, mark, Some(link))
+    }
+
+    fn first_hop(&mut self, destination: IpAddr, mark: u32, by: Option<u32>) -> Result<Path, Error> {
         let what = || format!("looking up the route to {destination}");
         let mut message = RouteMessage::default();
         message.header.address_family = family(destination);
@@ -36,6 +45,7 @@ impl Netlink {
         if mark != 0 {
             message.attributes.push(RouteAttribute::Mark(mark));
         }
+        message.attributes.extend(by.map(RouteAttribute::Oif));
         let RouteNetlinkMessage::NewRoute(route) = self.ask(RouteNetlinkMessage::GetRoute(message), what)?
         else {
             return Err(Error::Unreadable(what()));

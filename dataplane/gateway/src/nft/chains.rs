@@ -2,13 +2,8 @@
 
 use super::NftError;
 use super::message::{Nfnetlink, attributes};
-use std::collections::BTreeSet;
 
 const GETCHAIN: u16 = 4;
-const GETRULE: u16 = 7;
-
-const RULE_TABLE: u16 = 1;
-const RULE_CHAIN: u16 = 2;
 
 const CHAIN_TABLE: u16 = 1;
 const CHAIN_NAME: u16 = 3;
@@ -17,10 +12,8 @@ const CHAIN_POLICY: u16 = 5;
 
 const HOOK_NUMBER: u16 = 1;
 
-/// NF_INET_PRE_ROUTING, NF_INET_FORWARD and NF_INET_POST_ROUTING.
-const PREROUTING: u32 = 0;
+/// NF_INET_FORWARD.
 const FORWARD: u32 = 2;
-const POSTROUTING: u32 = 4;
 
 /// NF_DROP.
 const DROP: u32 = 0;
@@ -33,27 +26,6 @@ pub fn forward_drops() -> Result<Vec<String>, NftError> {
     Ok(chains
         .iter()
         .filter(|chain| drops(chain))
-        .map(Chain::full_name)
-        .collect())
-}
-
-/// The chains that see packets which are forwarded and do something to them, as `FAMILY TABLE CHAIN`: they have a rule, or
-/// drop what has none. A packet that is forwarded past the kernel passes none of them.
-pub fn forwarding_chains() -> Result<Vec<String>, NftError> {
-    let mut nfnetlink = Nfnetlink::open()?;
-    let rules = nfnetlink.dump(GETRULE, "listing rules")?;
-    let with_rules: BTreeSet<(u8, String, String)> = rules
-        .iter()
-        .filter_map(|(family, bytes)| Some((*family, text(bytes, RULE_TABLE)?, text(bytes, RULE_CHAIN)?)))
-        .collect();
-    let does_something = |chain: &Chain| {
-        let key = (chain.family, chain.table.clone(), chain.name.clone());
-        matches!(chain.hook, PREROUTING | FORWARD | POSTROUTING) && (chain.drops || with_rules.contains(&key))
-    };
-    let chains = chains(&mut nfnetlink)?;
-    Ok(chains
-        .iter()
-        .filter(|chain| does_something(chain))
         .map(Chain::full_name)
         .collect())
 }

@@ -71,6 +71,13 @@ impl Forwarding {
         engaged.map(|()| forwarding)
     }
 
+    /// Switches on what is wanted by now, where it is off: addresses of another family may have come, or somebody may
+    /// have switched it off.
+    pub fn renew(&mut self, ipv4: bool, ipv6: bool) -> Result<(), ForwardingError> {
+        let _lock = lock_all()?;
+        self.engage(ipv4, ipv6)
+    }
+
     fn engage(&mut self, ipv4: bool, ipv6: bool) -> Result<(), ForwardingError> {
         if ipv4 {
             self.switch(IPV4, "0", "1")?;
@@ -105,7 +112,10 @@ impl Forwarding {
             .join(format!("{SWITCHED}{}", sysctl.replace('/', ":")));
         fs::write(&note, format!("{from} {to}")).map_err(at(&note))?;
         write(sysctl, to)?;
-        self.switched.push(sysctl.replace('/', "."));
+        let name = sysctl.replace('/', ".");
+        if !self.switched.contains(&name) {
+            self.switched.push(name);
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ mod forwarding;
 mod message;
 mod table;
 
-pub use chains::{forward_drops, forwarding_chains};
+pub use chains::forward_drops;
 pub use forwarding::{Forwarding, ForwardingError};
 pub use table::{Rules, Table};
 

@@ -23,6 +23,8 @@ const OWNED: u32 = 2;
 pub struct Rules {
     /// Packets from the tunnel with a source in these leave by other interfaces under the address of those.
     pub masquerade: Vec<Prefix>,
+    /// The interface by which they leave under their own addresses all the same.
+    pub untranslated: Option<String>,
     /// TCP connections that pass between the tunnel and other interfaces announce no larger segments than fit.
     pub clamp_mss: bool,
 }
@@ -97,11 +99,13 @@ fn batch(interface: &str, rules: &Rules) -> Batch {
         };
         srcnat.append(&mut batch, &name);
         for network in &rules.masquerade {
-            let rule = Expressions::default()
+            let mut rule = Expressions::default()
                 .interface(Side::In, Compare::Equal, interface)
-                .interface(Side::Out, Compare::Other, interface)
-                .source(*network)
-                .masquerade();
+                .interface(Side::Out, Compare::Other, interface);
+            if let Some(untranslated) = &rules.untranslated {
+                rule = rule.interface(Side::Out, Compare::Other, untranslated);
+            }
+            let rule = rule.source(*network).masquerade();
             srcnat.append_rule(&mut batch, &name, rule, format!("masquerading {network}"));
         }
     }

@@ -1,33 +1,35 @@
 //! What the kernel would have done to packets that a LAN port forwards past it.
 
-use crate::nft::forwarding_chains;
-use weir_config::{Config, PortRole};
+use weir_config::{Config, Port, PortRole};
+use weir_nic::Bypassed;
 
-/// Refuses a LAN port past nftables that decides about forwarded packets, unless the operator knows it.
+/// Refuses a LAN port past filters that decide about forwarded packets, unless the operator knows it.
 ///
 /// # Errors
 /// What is bypassed, and how to say that it is known.
 pub fn check(config: &Config) -> Result<(), String> {
-    let unaware = |port: &&weir_config::Port| port.role == PortRole::Lan && !port.bypass_nftables;
-    let Some(port) = config.ports.iter().find(unaware) else {
+    let Some(port) = lan(config).filter(|port| !port.bypass_nftables) else {
         return Ok(());
     };
-    match bypassed(config).as_slice() {
+    match bypassed(config, port).filters.as_slice() {
         [] => Ok(()),
-        bypassed => Err(format!(
+        filters => Err(format!(
             "port {}: packets between it and the tunnel pass by the kernel, and so by {}; expected bypass_nftables = true in its [[port]], once it is known that they need none of it",
             port.device,
-            bypassed.join(", ")
+            filters.join(", ")
         )),
     }
 }
 
 /// What an operator should know of the LAN port.
 pub fn notes(config: &Config) -> Vec<String> {
-    let lan = config.ports.iter().find(|port| port.role == PortRole::Lan);
-    let Some(port) = lan else { return Vec::new() };
-    bypassed(config)
+    let Some(port) = lan(config) else {
+        return Vec::new();
+    };
+    let Bypassed { filters, others } = bypassed(config, port);
+    filters
         .into_iter()
+        .chain(others)
         .map(|what| {
             format!(
                 "port {}: {what} does not see what passes between it and the tunnel",
@@ -37,22 +39,11 @@ pub fn notes(config: &Config) -> Vec<String> {
         .collect()
 }
 
-fn bypassed(config: &Config) -> Vec<String> {
-    let own = format!("inet weir_{} ", config.interface.name);
-    let mut bypassed: Vec<String> = match forwarding_chains() {
-        Ok(chains) => chains
-            .into_iter()
-            .filter(|chain| !chain.starts_with(&own))
-            .map(|chain| format!("nftables chain {chain}"))
-            .collect(),
-        // Without nftables in the kernel there is none.
-        Err(error) => {
-            tracing::debug!("{error}");
-            Vec::new()
-        }
-    };
-    if config.gateway.nat {
-        bypassed.push("the translation that gateway.nat asks for".to_owned());
-    }
-    bypassed
+fn lan(config: &Config) -> Option<&Port> {
+    config.ports.iter().find(|port| port.role == PortRole::Lan)
+}
+
+fn bypassed(config: &Config, port: &Port) -> Bypassed {
+    let tunnel = config.interface.name.as_str();
+    Bypassed::between(&port.device, tunnel, &format!("inet weir_{tunnel}"))
 }

@@ -150,7 +150,7 @@ impl Card {
     }
 
     /// A seat for the port of a shard with that home, on the queue of the shard's number. It is empty where the device is
-    /// away or down or has no such queue, which is noted. [`Card::attend`] is to follow.
+    /// away or has no such queue, which is noted. [`Card::attend`] is to follow.
     ///
     /// # Errors
     /// [`CardError`].

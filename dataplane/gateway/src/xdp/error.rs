@@ -72,13 +72,11 @@ pub enum CardError {
 }
 
 impl CardError {
-    /// Whether a gateway can do without what failed, until the device is other than it is: it is down, or has fewer
-    /// queues. Every device has one.
+    /// Whether a gateway can do without what failed, until the device is other than it is: it has fewer queues. Every
+    /// device has one.
     pub fn may_pass(&self) -> bool {
         match self {
-            CardError::Queue { queue, source, .. } => {
-                source.is_down() || *queue > 0 && source.is_no_such_queue()
-            }
+            CardError::Queue { queue, source, .. } => *queue > 0 && source.is_no_such_queue(),
             CardError::Link { .. }
             | CardError::NotEthernet(_)
             | CardError::Load { .. }
@@ -92,9 +90,6 @@ impl CardError {
     /// What to do about an error that may pass.
     pub fn advice(&self) -> Option<String> {
         match self {
-            CardError::Queue { device, source, .. } if source.is_down() => {
-                Some(format!("the device is down: ip link set {device} up"))
-            }
             CardError::Queue { device, queue, .. } if self.may_pass() => Some(format!(
                 "the device has no queue {queue}; give it as many queues as there are shards, or fewer shards: ethtool -L {device} combined N"
             )),

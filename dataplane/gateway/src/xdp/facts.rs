@@ -4,6 +4,7 @@ use arc_swap::ArcSwap;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::Sender;
+use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashSet};
 use std::sync::Arc;
 use weir_wire::arrival::Device;
@@ -34,6 +35,19 @@ pub struct Way {
     /// The next hop; `None` where it is not known or lies on another device, so that the kernel is to send.
     pub hop: Option<Hop>,
     used: AtomicBool,
+}
+
+impl Facts {
+    /// Takes over what was found of the way to an address. One that was known before is as used as it was: that its
+    /// neighbour changed says nothing of whether anybody uses it.
+    pub fn learn(&mut self, address: IpAddr, hop: Option<Hop>) {
+        match self.ways.entry(address) {
+            Entry::Occupied(mut way) => way.get_mut().hop = hop,
+            Entry::Vacant(place) => {
+                place.insert(Way::new(hop));
+            }
+        }
+    }
 }
 
 impl Way {
@@ -177,5 +191,22 @@ mod tests {
         assert_eq!((way.take_used(), way.take_used()), (true, false));
         view.hop(near);
         assert!(way.take_used());
+    }
+
+    /// Catches a way that is never forgotten because its neighbour is looked at again and again: with one router for all,
+    /// every address that was ever sent to would stay, until there is no room for others.
+    #[test]
+    fn what_is_found_anew_is_not_used_by_that() {
+        let (mut facts, near) = (Facts::default(), IpAddr::from([192, 0, 2, 7]));
+        facts.learn(near, None);
+        assert!(facts.ways[&near].take_used(), "it was just asked for");
+        let hop = Hop {
+            macs: ([1; 6], [2; 6]),
+            source: near,
+            mtu: 1500,
+        };
+        facts.learn(near, Some(hop));
+        assert_eq!(facts.ways[&near].hop, Some(hop));
+        assert!(!facts.ways[&near].take_used());
     }
 }

@@ -5,17 +5,18 @@
 //! uses is forgotten.
 
 use super::card::Card;
-use super::facts::{Facts, Way};
+use super::facts::Facts;
 use crate::netlink::{Error, Event, Monitor, Netlink};
 use core::net::IpAddr;
 use core::ops::ControlFlow;
 use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use weir_config::PortRole;
+use weir_engine::limits::{COOKIE_REPLIES_PER_S, UNDER_LOAD_HOLD};
 use weir_xsk::Hop;
 
 /// Addresses that wait to be looked up, of one device.
@@ -33,6 +34,17 @@ const ROUND: Duration = Duration::from_secs(20);
 /// How long changes are gathered: a daemon that changes its routes changes many.
 const GATHER: Duration = Duration::from_millis(20);
 
+/// Initiations without mac2 that an XDP program lets through on each core in a second: what a shard can tell apart in
+/// about a tenth of its time (a mac1 takes some 400 ns), so that a flood of them leaves packets their share.
+const CEILING: u32 = 250_000;
+
+/// The same while shards demand cookies: they answer no more than [`COOKIE_REPLIES_PER_S`], and may find known endpoints
+/// among as many again.
+const CEILING_UNDER_LOAD: u32 = 2 * COOKIE_REPLIES_PER_S;
+
+/// How long the load lasts after it was last told.
+const LOAD_HOLD: Duration = UNDER_LOAD_HOLD.saturating_mul(2);
+
 /// What the surveyor is to know.
 #[derive(Debug)]
 pub enum Order {
@@ -45,6 +57,8 @@ pub enum Order {
     },
     /// The tunnel's MTU in bytes.
     TunnelMtu(u16),
+    /// The shards demand cookies.
+    UnderLoad,
 }
 
 /// What the first survey begins with.
@@ -91,7 +105,9 @@ impl Surveyor {
             missing,
             orders: received,
             known: begin,
+            loaded_until: None,
         };
+        survey.set_ceiling(CEILING);
         survey.all(&[])?;
         let thread = std::thread::Builder::new()
             .name("weir-surveyor".into())
@@ -148,6 +164,7 @@ struct Survey {
     missing: Vec<Receiver<IpAddr>>,
     orders: Receiver<Order>,
     known: Begin,
+    loaded_until: Option<Instant>,
 }
 
 impl Survey {
@@ -161,6 +178,7 @@ impl Survey {
                 .any(|card| !card.card.facts().load().ways.is_empty());
             round = next_round(round, using, Instant::now());
             let rounds = round.map_or_else(never, at);
+            let relief = self.loaded_until.map_or_else(never, at);
             select! {
                 recv(self.orders) -> order => match order {
                     Ok(order) => self.order(&order),
@@ -172,6 +190,10 @@ impl Survey {
                 },
                 recv(wan) -> address => if let Ok(address) = address { self.look_up(0, address) },
                 recv(lan) -> address => if let Ok(address) = address { self.look_up(1, address) },
+                recv(relief) -> _ => {
+                    self.loaded_until = None;
+                    self.set_ceiling(CEILING);
+                }
                 recv(rounds) -> _ => {
                     round = None;
                     self.round();
@@ -194,9 +216,27 @@ impl Survey {
                 }
             }
             Order::TunnelMtu(mtu) => self.known.tunnel_mtu = mtu,
+            Order::UnderLoad => {
+                if self.loaded_until.is_none() {
+                    self.set_ceiling(CEILING_UNDER_LOAD);
+                }
+                self.loaded_until = Some(Instant::now() + LOAD_HOLD);
+                return;
+            }
         }
         for card in 0..self.cards.len() {
             self.publish(card, |_| {});
+        }
+    }
+
+    fn set_ceiling(&self, per_s: u32) {
+        for Surveyed { card, .. } in &self.cards {
+            // Only tunnels' datagrams are counted.
+            if card.role() == PortRole::Wan
+                && let Err(error) = card.set_ceiling(Some(per_s))
+            {
+                tracing::error!("{error}");
+            }
         }
     }
 
@@ -313,7 +353,7 @@ impl Survey {
             .collect();
         self.publish(card, |facts| {
             for (address, hop) in found {
-                facts.ways.insert(address, Way::new(hop));
+                facts.learn(address, hop);
             }
         });
     }
@@ -330,7 +370,14 @@ impl Survey {
             PortRole::Wan => self.known.mark,
             PortRole::Lan => 0,
         };
-        let path = self.netlink.path(address, mark).ok()?;
+        let path = match address {
+            // Ports ask for those of their own link only.
+            IpAddr::V6(near) if near.is_unicast_link_local() => {
+                self.netlink.path_by(address, mark, interface)
+            }
+            _ => self.netlink.path(address, mark),
+        };
+        let path = path.ok()?;
         if path.link != interface || path.is_broadcast {
             return None;
         }
@@ -359,7 +406,7 @@ impl Survey {
             let facts = self.cards[card].card.facts().load_full();
             let (used, unused): (Vec<_>, Vec<_>) = facts.ways.iter().partition(|(_, way)| way.take_used());
             let used: Vec<IpAddr> = used.into_iter().map(|(address, _)| *address).collect();
-            let unused: Vec<IpAddr> = unused.into_iter().map(|(address, _)| *address).collect();
+            let unused: HashSet<IpAddr> = unused.into_iter().map(|(address, _)| *address).collect();
             if !unused.is_empty() {
                 for address in &unused {
                     self.cards[card].vias.remove(address);
@@ -387,7 +434,7 @@ impl Survey {
         if !changed.is_empty() {
             self.publish(card, |facts| {
                 for (address, hop) in changed {
-                    facts.ways.insert(address, Way::new(hop));
+                    facts.learn(address, hop);
                 }
             });
         }

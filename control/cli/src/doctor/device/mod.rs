@@ -1,5 +1,6 @@
 //! Network devices that Weir takes packets from by AF_XDP: those of `[[port]]`, and those named by `--device`.
 
+mod bypass;
 mod host;
 mod mode;
 mod offloads;
@@ -27,6 +28,8 @@ struct Subject<'a> {
     host: &'a Host,
     /// Its section; `None` where it is only asked about.
     port: Option<&'a Port>,
+    /// The configuration that has the section.
+    config: Option<&'a Config>,
     /// The UDP port of tunnels.
     udp_port: u16,
     /// How many cores are to receive.
@@ -110,6 +113,7 @@ pub fn findings(asked: &[String], loaded: Option<&Loaded>, directory: &Path) -> 
             nic: &nic,
             host: &host,
             port,
+            config,
             udp_port: config.map_or(DEFAULT_PORT, |config| config.interface.listen_port),
             cores: cores(config),
             runs: runs && port.is_some(),
@@ -153,6 +157,7 @@ fn judge(subject: &Subject<'_>) -> Vec<Finding> {
         return findings;
     }
     findings.extend(stack::findings(subject));
+    findings.extend(bypass::findings(subject));
     findings.extend(mode::findings(subject));
     // What applies to cards is to be asked of the cards below.
     if subject.made_of_others() {
@@ -257,6 +262,7 @@ mod tests {
             nic,
             host,
             port,
+            config: None,
             udp_port: DEFAULT_PORT,
             cores,
             runs: false,

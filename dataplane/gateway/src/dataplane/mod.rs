@@ -1,119 +1,33 @@
 //! The data plane at work: the applier, the shards' threads, the UDP port and the TUN device, as one.
 
+mod error;
+mod options;
+mod shards;
+
 use crate::netlink::Netlink;
 use crate::shard_thread::ShardThread;
 use crate::workers::Workers;
-use crate::xdp::{Begin, Card, CardError, Order, Surveyor, View};
+use crate::xdp::{Begin, Card, Order, Surveyor};
 use core::net::SocketAddr;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use nix::errno::Errno;
 use std::collections::HashMap;
-use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use weir_abi::change::{Change, ChangeSet, Refusal};
+use weir_abi::change::{Change, ChangeSet};
 use weir_abi::desired::{Desired, Revision};
 use weir_abi::key::PublicKey;
-use weir_config::PortRole;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
-use weir_engine::{
-    Alarm, Applier, Command, Event, Links, PeerId, Rates, Remembered, ShardParts, Snapshot, Stamps, mesh,
-};
-use weir_frame::{FramePool, Home, PoolSize, Port};
-use weir_noise::CookieSecret;
-use weir_sockets::tun::{TunDevice, TunError, TunOptions, TunPort};
-use weir_sockets::{BindError, OffloadChoice, SlotTable, SteeringChoice, UdpGroup, UdpOptions, UdpPort};
-use weir_xsk::{LanParts, LanPort, WanParts, WanPort};
+use weir_engine::{Alarm, Applier, Command, Event, Links, PeerId, Remembered, Snapshot, Stamps, mesh};
+use weir_frame::{FramePool, Home};
+use weir_sockets::tun::{TunDevice, TunOptions, TunPort};
+use weir_sockets::{SlotTable, UdpGroup, UdpOptions};
 
-/// Commands that wait for one shard.
-const COMMANDS: usize = 64;
+pub use error::DataPlaneError;
+pub use options::Options;
 
 /// How long a shard may take to describe itself.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long datagrams that are under way to a shard which ends are given.
-const DRAIN: Duration = Duration::from_millis(300);
-
-/// What a data plane is started with.
-#[derive(Debug)]
-pub struct Options {
-    /// The TUN device's name, which may hold `%d`.
-    pub interface: String,
-    /// Shards.
-    pub shards: usize,
-    /// The tunnel's MTU in bytes at the start.
-    pub mtu: u16,
-    /// Offloads of UDP and TUN.
-    pub offload: OffloadChoice,
-    /// How datagrams find their shard.
-    pub steering: SteeringChoice,
-    /// Frames taken from a port at a time.
-    pub burst: usize,
-    /// Bytes of each UDP socket's buffers.
-    pub buffer: u32,
-    /// Packets of one peer that wait for a handshake.
-    pub queue: usize,
-    /// Limits on handshake messages.
-    pub rates: Rates,
-    /// An open TUN device to be used, whose one queue is then the only one.
-    pub tun: Option<OwnedFd>,
-    /// Devices of AF_XDP.
-    pub devices: Vec<weir_config::Port>,
-}
-
-/// Why the data plane could not be started or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum DataPlaneError {
-    /// The TUN device.
-    #[error(transparent)]
-    Tun(#[from] TunError),
-    /// The UDP port.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// A device of AF_XDP.
-    #[error(transparent)]
-    Card(#[from] CardError),
-    /// What AF_XDP ports must know of the host.
-    #[error("AF_XDP ports: {0}")]
-    Survey(String),
-    /// The desired state.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// The system.
-    #[error("{what}: {source}")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// Its answer.
-        source: io::Error,
-    },
-    /// The number of shards.
-    #[error("{asked} shards asked for, expected 1 to {most}")]
-    Shards {
-        /// How many were asked for.
-        asked: usize,
-        /// How many there can be.
-        most: usize,
-    },
-}
-
-impl DataPlaneError {
-    /// The number that the UAPI answers.
-    pub fn errno(&self) -> Errno {
-        match self {
-            DataPlaneError::Bind(BindError::InUse { .. }) => Errno::EADDRINUSE,
-            DataPlaneError::Bind(BindError::NotPermitted { .. } | BindError::Fwmark { .. }) => Errno::EPERM,
-            DataPlaneError::Refused(Refusal::DeclaredInFile(_)) => Errno::EPERM,
-            DataPlaneError::Refused(_) | DataPlaneError::Shards { .. } => Errno::EINVAL,
-            DataPlaneError::Bind(_)
-            | DataPlaneError::Tun(_)
-            | DataPlaneError::Card(_)
-            | DataPlaneError::Survey(_)
-            | DataPlaneError::System { .. } => Errno::EIO,
-        }
-    }
-}
 
 /// What one shard's thread and its sockets are.
 struct Running {
@@ -226,7 +140,8 @@ impl DataPlane {
             let mut inner = plane.lock();
             let inner = &mut *inner;
             for ((links, udp), tun) in links.into_iter().zip(udp_ports).zip(tun_ports) {
-                plane.start_shard(inner, links, udp, tun)?;
+                let ports = plane.ports(inner, links.shard(), udp, tun)?;
+                plane.start_shard(inner, links, ports)?;
             }
         }
         Ok(plane)
@@ -343,6 +258,13 @@ impl DataPlane {
         self.wake_all();
     }
 
+    /// The shards demand cookies: XDP programs are to let fewer initiations through for a while.
+    pub fn under_load(&self) {
+        if let Some(surveyor) = &self.lock().surveyor {
+            surveyor.tell(Order::UnderLoad);
+        }
+    }
+
     /// Has the shards begin handshakes with these peers.
     pub fn initiate(&self, peers: &[PeerId]) {
         for Running { thread } in &self.lock().running {
@@ -366,136 +288,12 @@ impl DataPlane {
         waiting.into_iter().filter_map(|parts| gather(&parts)).collect()
     }
 
-    /// Changes the number of shards while traffic flows.
-    pub fn set_shards(&self, shards: usize) -> Result<(), DataPlaneError> {
-        let most = self.alarms.len();
-        if !(1..=most).contains(&shards) {
-            return Err(DataPlaneError::Shards { asked: shards, most });
-        }
-        let mut inner = self.lock();
-        let inner = &mut *inner;
-        while inner.running.len() < shards {
-            let number = inner.running.len();
-            let mut pool = |port| {
-                let home = Home {
-                    shard: number as u16,
-                    port,
-                };
-                let left = inner.stock.remove(&home);
-                left.unwrap_or_else(|| self.options.pool(number, port))
-            };
-            let (outer, inside) = (pool(WAN), pool(HOST));
-            let udp = inner.udp.add(outer)?;
-            let tun = match inner.tun.add(inside) {
-                Ok(tun) => tun,
-                Err(error) => {
-                    inner.udp.remove(number as u16)?;
-                    return Err(error.into());
-                }
-            };
-            let links = inner
-                .dormant
-                .pop()
-                .expect("there are links for every shard up to the most");
-            self.start_shard(inner, links, udp, tun)?;
-        }
-        inner.applier.set_shards(shards);
-        let table = slot_table(&inner.applier);
-        self.wake_all();
-        inner.udp.set_slots(&table)?;
-        if inner.running.len() == shards {
-            return Ok(());
-        }
-        // First no new packets, then time for those under way, then the end.
-        for shard in shards..inner.running.len() {
-            inner.tun.remove(shard as u16)?;
-            self.cards.iter().for_each(|card| card.take_back(shard as u16));
-        }
-        std::thread::sleep(DRAIN);
-        while inner.running.len() > shards {
-            let shard = inner.running.len() - 1;
-            inner.udp.remove(shard as u16)?;
-            let Running { thread } = inner.running.pop().expect("the loop's condition");
-            inner.descriptors.pop();
-            let (links, ports) = thread.stop();
-            for port in ports {
-                inner.stock.insert(port.home(), port.into_pool());
-            }
-            inner.dormant.push(links);
-        }
-        Ok(())
-    }
-
     /// Ends the threads and closes everything.
     pub fn stop(self) {
         let mut inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
         for Running { thread } in inner.running.drain(..) {
             thread.stop();
         }
-    }
-
-    fn start_shard(
-        &self,
-        inner: &mut Inner,
-        links: Links,
-        udp: UdpPort,
-        tun: TunPort,
-    ) -> Result<(), DataPlaneError> {
-        let (v4, v6) = udp.descriptors();
-        let mut descriptors: Vec<RawFd> = [Some(v4), v6, Some(tun.descriptor())]
-            .into_iter()
-            .flatten()
-            .collect();
-        let (commands, inbox) = bounded(COMMANDS);
-        let shard = links.shard();
-        let (mut wan, mut host): (Box<dyn Port>, Box<dyn Port>) = (Box::new(udp), Box::new(tun));
-        for (place, card) in self.cards.iter().enumerate() {
-            let port = match card.role() {
-                PortRole::Wan => WAN,
-                PortRole::Lan => HOST,
-            };
-            let queue = card.seat(shard, Home { shard, port })?;
-            descriptors.extend(queue.descriptor().map(|descriptor| descriptor.as_raw_fd()));
-            let surveyor = inner.surveyor.as_ref().expect("cards are surveyed");
-            let site = View::new(Arc::clone(card.facts()), surveyor.missing(place));
-            match card.role() {
-                PortRole::Wan => {
-                    let socket = wan;
-                    wan = Box::new(WanPort::new(WanParts { queue, socket, site }));
-                }
-                PortRole::Lan => {
-                    let tun = host;
-                    host = Box::new(LanPort::new(LanParts { queue, tun, site }));
-                }
-            }
-        }
-        let parts = ShardParts {
-            tables: Arc::clone(inner.applier.published()),
-            aead: weir_crypto::best(),
-            ports: vec![wan, host],
-            stranger_jobs: self.workers.strangers.clone(),
-            own_jobs: self.workers.own.clone(),
-            outcomes: self.workers.outcomes(shard),
-            commands: inbox,
-            events: self.events.0.clone(),
-            cookie_secret: CookieSecret::new(self.secret),
-            seed: random("a shard's seed"),
-            burst: self.options.burst,
-            queue: self.options.queue,
-            rates: self.options.rates,
-            links,
-        };
-        let thread =
-            ShardThread::start(parts, commands, &descriptors).map_err(|source| DataPlaneError::System {
-                what: "starting a shard's thread",
-                source,
-            })?;
-        for card in &self.cards {
-            card.attend(shard, thread.waking());
-        }
-        inner.running.push(Running { thread });
-        inner.descriptors.push((v4, v6));
-        Ok(())
     }
 
     fn rebind(&self, inner: &mut Inner, port: u16) -> Result<(), DataPlaneError> {
@@ -556,31 +354,6 @@ fn open_tun(options: &mut Options) -> Result<(TunDevice, Vec<TunPort>), DataPlan
                 .collect();
             Ok(TunDevice::open(&options.interface, &tun_options, pools)?)
         }
-    }
-}
-
-impl Options {
-    /// Enough small frames for a burst of super-packets to be cut, enough large ones to receive bursts in; fewer beside
-    /// a queue of AF_XDP, which carries most.
-    fn pool(&self, shard: usize, port: u16) -> FramePool {
-        let role = if port == WAN { PortRole::Wan } else { PortRole::Lan };
-        let (small, large) = if self.devices.iter().any(|device| device.role == role) {
-            (512, 32)
-        } else {
-            (2560, 96)
-        };
-        let size = PoolSize {
-            small,
-            small_bytes: 2048,
-            large,
-            large_bytes: 65_536 + 512,
-            headroom: 128,
-        };
-        let home = Home {
-            shard: shard as u16,
-            port,
-        };
-        FramePool::new(home, size)
     }
 }
 

@@ -1,0 +1,117 @@
+//! Weir between the two devices, and a far end that has a session with it.
+
+use std::net::UdpSocket;
+use std::path::PathBuf;
+
+use weir_noise::Keypair;
+use weir_xdp_prog::AttachMode;
+
+use super::super::{cores, sessions};
+use super::lab::{FAR, GATEWAY, HANDSHAKE_PORT, Lab};
+use super::stores::Stores;
+use super::threads::Thread;
+use super::{Cores, Direction, frames, mode_name, sender};
+use crate::configured::Configured;
+use crate::device_config::KeyPair;
+use crate::{LabError, Result};
+
+/// The number of the far end among our clients.
+const CLIENT: u32 = 1;
+
+/// A running gateway, its shards held to cores, with a session at home on the first.
+pub(super) struct Gateway {
+    /// The far end's half of the session.
+    pub session: Keypair,
+    /// The threads of the shards.
+    pub shards: Vec<Thread>,
+    configured: Configured,
+}
+
+impl Gateway {
+    /// Starts it with one or two shards. The far end shakes hands on the first queue, so that its home is the first
+    /// shard, and from then on speaks from another port.
+    pub fn start(
+        (lab, stores): (&Lab, &Stores),
+        mode: AttachMode,
+        shards: usize,
+        held: &Cores,
+    ) -> Result<Self> {
+        // What is no shard works beside them.
+        cores::hold(&held.rest)?;
+        let key = KeyPair::seeded(1);
+        let interface = lab.topology().interface("gw");
+        let toml = toml(lab, &interface, &key, mode, shards);
+        let mut configured = Configured::start(lab.topology(), &lab.gateway, &interface, &toml)?;
+        let pid = configured.process().pid();
+        let mut threads = Vec::new();
+        for (shard, core) in (0..shards).zip([held.home, held.other]) {
+            let thread = Thread::named(pid, &format!("weir-shard-{shard}"))?;
+            cores::hold_thread(thread.number(), &[core])?;
+            threads.push(thread);
+        }
+        let mut session = shake_hands(lab, stores, &key)?;
+        speak(lab, stores, &mut session)?;
+        Ok(Self {
+            session,
+            shards: threads,
+            configured,
+        })
+    }
+
+    /// Frames that one shard handed to another so far.
+    pub fn handed_over(&self) -> Result<u64> {
+        let status = self.configured.status()?;
+        let shards = status["shards"].as_array().into_iter().flatten();
+        Ok(shards.filter_map(|shard| shard["handed_over"].as_u64()).sum())
+    }
+}
+
+fn toml(lab: &Lab, interface: &str, key: &KeyPair, mode: AttachMode, shards: usize) -> String {
+    let folder: PathBuf = lab.topology().folder().to_owned();
+    let mode = mode_name(mode);
+    format!(
+        "[dataplane]\nstate_directory = \"{}\"\nshards = {shards}\n\n\
+         [interface]\nname = \"{interface}\"\nprivate_key = \"{}\"\nlisten_port = {}\n\
+         addresses = [\"10.77.0.1/24\"]\nmtu = 1420\n\n[gateway]\nforward = true\n\n\
+         [[port]]\ndevice = \"wan\"\nrole = \"wan\"\nmode = \"{mode}\"\n\n\
+         [[port]]\ndevice = \"lan\"\nrole = \"lan\"\nmode = \"{mode}\"\nbypass_nftables = true\n\n\
+         [[peer]]\nname = \"far end\"\npublic_key = \"{}\"\nallowed_ips = [\"10.77.0.2/32\"]\n",
+        folder.display(),
+        *key.private().expose_base64(),
+        GATEWAY.port(),
+        sessions::public_key(CLIENT),
+    )
+}
+
+/// Has the far end be where its datagrams are dropped: the gateway answers to where it last heard an authentic message
+/// from (whitepaper, 6.5).
+fn speak(lab: &Lab, stores: &Stores, session: &mut Keypair) -> Result<()> {
+    let keepalive = frames::keepalive(lab, session)?;
+    let mut queue = sender::open(lab, stores, Direction::In, 0)?;
+    let mut batch = Vec::from_iter(sender::fresh(&mut queue, &keepalive));
+    queue.transmit(&mut batch);
+    stores.close(queue);
+    Ok(())
+}
+
+/// Sends the far end's messages on the first queue of the WAN's other end, and hears the answers by its kernel.
+fn shake_hands(lab: &Lab, stores: &Stores, gateway: &KeyPair) -> Result<Keypair> {
+    let open = || -> std::io::Result<_> {
+        let socket = UdpSocket::bind((FAR, HANDSHAKE_PORT))?;
+        socket.set_read_timeout(Some(sessions::ANSWER_LIMIT))?;
+        Ok(socket)
+    };
+    let socket = lab
+        .far
+        .enter(open)
+        .map_err(LabError::io("open the far end's socket"))?;
+    let mut queue = sender::open(lab, stores, Direction::In, 0)?;
+    let session = sessions::shake_hands(&socket, CLIENT, gateway.public(), |message| {
+        let frame = frames::datagram(lab, HANDSHAKE_PORT, message);
+        let mut batch = Vec::from_iter(sender::fresh(&mut queue, &frame));
+        queue.transmit(&mut batch);
+        Ok(())
+    });
+    stores.close(queue);
+    session
+}

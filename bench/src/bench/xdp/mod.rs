@@ -1,0 +1,207 @@
+//! One shard's work for each packet over AF_XDP, beyond that of a bare forwarder on the same devices.
+//!
+//! For each mode, direction and size the forwarder has its turn, then a gateway with one shard, then one with two, of
+//! which one receives every packet and the other is at home with the session, and then the AEAD alone. [`lab`] draws the
+//! topology. Packets are counted where they arrive, time on a core is the scheduler's account of the thread and of its
+//! core's softirqs.
+
+mod aead;
+mod cores;
+mod forwarder;
+mod frames;
+mod gateway;
+mod lab;
+mod report;
+mod sender;
+mod stores;
+mod threads;
+mod ticks;
+mod window;
+
+pub use report::Report;
+
+use weir_xdp_prog::AttachMode;
+
+use super::interrupt::Stage;
+use super::{Settings, cores as hold};
+use crate::{LabError, Result};
+use cores::Cores;
+use gateway::Gateway;
+use lab::Lab;
+use stores::Stores;
+use threads::Thread;
+use window::{Window, Worker, Workers};
+
+/// Sizes of inner IPv4 packets.
+const SIZES: [usize; 3] = [64, 512, 1420];
+
+/// Of the packets that are to be handed over, so many in a hundred are at least, or the window is none.
+const HANDED_OVER_PERCENT: u64 = 95;
+
+/// What is measured at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Case {
+    mode: AttachMode,
+    direction: Direction,
+    /// Bytes of an inner packet.
+    bytes: usize,
+}
+
+/// Where packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Direction {
+    /// From the LAN into the tunnel: they are sealed.
+    Out,
+    /// From the tunnel to the LAN: they are opened.
+    In,
+}
+
+/// Who moves them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mover {
+    /// The bare forwarder.
+    Bare,
+    /// A gateway with one shard.
+    Weir,
+    /// A gateway with two shards, every packet received by the one that is not its session's home.
+    HandedOver,
+}
+
+/// Takes every case in every round, saying on standard error what it finds.
+pub(super) fn run(settings: &Settings, stage: &Stage) -> Result<Report> {
+    let cores = Cores::of(&settings.xdp_cores)?;
+    let mut report = Report::new(settings, ticks::per_second());
+    let stores = Stores::default();
+    for round in 1..=settings.rounds {
+        for mode in [AttachMode::Driver, AttachMode::Generic] {
+            let lab = Lab::new(stage, mode)?;
+            let place = Place {
+                lab: &lab,
+                stores: &stores,
+                cores: &cores,
+                settings,
+            };
+            for direction in [Direction::Out, Direction::In] {
+                for bytes in SIZES {
+                    let case = Case {
+                        mode,
+                        direction,
+                        bytes,
+                    };
+                    let told = format!("round {round} of {}, xdp, {case}", settings.rounds);
+                    place.take_all(case, &told, &mut report)?;
+                }
+            }
+        }
+    }
+    Ok(report)
+}
+
+/// Where and with what a case is taken.
+struct Place<'a> {
+    lab: &'a Lab,
+    stores: &'a Stores,
+    cores: &'a Cores,
+    settings: &'a Settings,
+}
+
+impl Place<'_> {
+    /// One case of each mover, and of the AEAD. What fails is reported beside what does not.
+    fn take_all(&self, case: Case, told: &str, report: &mut Report) -> Result<()> {
+        for mover in [Mover::Bare, Mover::Weir, Mover::HandedOver] {
+            match self.take(case, mover) {
+                Ok(window) => {
+                    eprintln!("{told}, {}: {window}", mover.name());
+                    report.add(case, mover, window);
+                }
+                Err(error) => {
+                    eprintln!("{told}, {}: {error}", mover.name());
+                    report.failed(case, mover, &error);
+                }
+            }
+        }
+        hold::hold(&[self.cores.home])?;
+        let aead = aead::each(case.direction, case.bytes)?;
+        eprintln!("{told}, the AEAD alone: {aead:.0} {}", ticks::UNIT);
+        report.add_aead(case, aead);
+        Ok(())
+    }
+
+    fn take(&self, case: Case, mover: Mover) -> Result<Window> {
+        let tools = (self.lab, self.stores);
+        match mover {
+            Mover::Bare => {
+                let frames = frames::of(self.lab, case, None, &self.cores.all)?;
+                self.cores.hold_to_rest()?;
+                forwarder::run(tools, case.mode, self.cores.home, |thread, waited| {
+                    let thread = Thread::own(thread);
+                    let home = Worker::new(&thread, self.cores.home)?.less(waited);
+                    self.window(case, 0, &frames, Workers { home, other: None })
+                })
+            }
+            Mover::Weir => {
+                let mut gateway = Gateway::start(tools, case.mode, 1, self.cores)?;
+                let frames = frames::of(self.lab, case, Some(&mut gateway.session), &self.cores.all)?;
+                self.cores.hold_to_rest()?;
+                let home = Worker::new(&gateway.shards[0], self.cores.home)?;
+                self.window(case, 0, &frames, Workers { home, other: None })
+            }
+            Mover::HandedOver => {
+                let mut gateway = Gateway::start(tools, case.mode, 2, self.cores)?;
+                let frames = frames::of(self.lab, case, Some(&mut gateway.session), &self.cores.all)?;
+                self.cores.hold_to_rest()?;
+                let home = Worker::new(&gateway.shards[0], self.cores.home)?;
+                let other = Some(self.cores.receiving(&gateway.shards[1])?);
+                // The session is at home with the first shard, which has the first queue.
+                let window = self.window(case, 1, &frames, Workers { home, other })?;
+                let (handed, arrived) = (gateway.handed_over()?, window.arrived);
+                if handed * 100 < arrived * HANDED_OVER_PERCENT {
+                    return Err(LabError::Unreadable {
+                        program: "weir-dataplane",
+                        expected: "handover of every packet",
+                        output: format!("{handed} handed over of {arrived}"),
+                    });
+                }
+                Ok(window)
+            }
+        }
+    }
+}
+
+impl Direction {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Out => "out",
+            Self::In => "in",
+        }
+    }
+}
+
+impl Mover {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bare => "bare forwarder",
+            Self::Weir => "weir",
+            Self::HandedOver => "weir, all handed over",
+        }
+    }
+}
+
+fn mode_name(mode: AttachMode) -> &'static str {
+    match mode {
+        AttachMode::Driver => "driver",
+        AttachMode::Generic => "generic",
+    }
+}
+
+impl std::fmt::Display for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} {} {} B",
+            mode_name(self.mode),
+            self.direction.name(),
+            self.bytes
+        )
+    }
+}
