@@ -1,0 +1,82 @@
+//! The back end of AVX2: how a batch is laid out on eight lanes of ChaCha20 and on Poly1305's.
+//!
+//! Whatever the packets' lengths, ChaCha20's work is a list of blocks, each (packet, number), eight of which are made
+//! at a time. `order` says in which order they come; block 0 of each packet is its one-time key for Poly1305.
+
+mod cipher;
+mod mac;
+mod order;
+
+use crate::batch::{Aead, Open, Seal, TAG_BYTES};
+use crate::poly1305;
+use cipher::Cipher;
+use order::Order;
+
+/// Packets that are laid out together. Their texts fit the second-level cache.
+const BURST: usize = 64;
+
+/// ChaCha20-Poly1305 across packets. A value of it exists only where the CPU has AVX2.
+pub struct Avx2(());
+
+impl Avx2 {
+    /// The back end, if this CPU has the instructions.
+    pub fn detected() -> Option<&'static Self> {
+        is_x86_feature_detected!("avx2").then_some(&Self(()))
+    }
+}
+
+#[allow(unsafe_code)]
+impl Aead for Avx2 {
+    fn name(&self) -> &'static str {
+        "avx2"
+    }
+
+    fn seal(&self, batch: &mut [Seal<'_>]) {
+        for burst in batch.chunks_mut(BURST) {
+            // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
+            unsafe { seal(burst) }
+        }
+    }
+
+    fn open(&self, batch: &mut [Open<'_>]) {
+        for burst in batch.chunks_mut(BURST) {
+            // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
+            unsafe { open(burst) }
+        }
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn seal(burst: &mut [Seal<'_>]) {
+    burst.iter().for_each(Seal::check);
+    let order = Order::new(burst);
+    let mut cipher = Cipher::new();
+    cipher.run(burst, &order, 0);
+    let tags = mac::tags(burst, &order, cipher.one_time_keys());
+    for (job, tag) in burst.iter_mut().zip(&tags) {
+        let text = job.out.len() - TAG_BYTES;
+        job.out[text..].copy_from_slice(tag);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn open(burst: &mut [Open<'_>]) {
+    burst.iter().for_each(Open::check);
+    let mut order = Order::new(burst);
+    let mut cipher = Cipher::new();
+    cipher.one_time(burst, &order);
+    let tags = mac::tags(burst, &order, cipher.one_time_keys());
+    let mut forged = false;
+    for (job, tag) in burst.iter_mut().zip(&tags) {
+        let (_, received) = job.ciphertext.split_last_chunk().expect("checked above");
+        job.authentic = poly1305::equal(tag, received);
+        if !job.authentic {
+            job.out.fill(0);
+            forged = true;
+        }
+    }
+    if forged {
+        order.retain(|packet| burst[packet].authentic);
+    }
+    cipher.run(burst, &order, 1);
+}

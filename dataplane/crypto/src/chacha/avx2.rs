@@ -1,0 +1,200 @@
+//! Eight blocks at a time: word i of eight states lies in the eight 32-bit lanes of vector i, and each lane has a
+//! key, a nonce and a block number of its own.
+
+use super::SIGMA;
+use crate::batch::Key;
+use crate::simd::avx2::{Vector, load};
+use core::arch::x86_64::{
+    _mm256_add_epi32, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi32, _mm256_setr_epi8,
+    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srli_epi32,
+    _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
+    _mm256_xor_si256,
+};
+
+/// Blocks that are made at once.
+pub(crate) const LANES: usize = 8;
+
+// Two quarter rounds side by side: eight vectors in work beside their temporaries are what 16 registers hold. The
+// processor overlaps them with the next two, which join other words. A macro, because a function of this size is not
+// inlined, and then the state goes through memory.
+macro_rules! quarter_rounds {
+    ($x:ident, $by:ident, [$a:literal, $b:literal, $c:literal, $d:literal], [$e:literal, $f:literal, $g:literal, $h:literal]) => {
+        $x[$a] = _mm256_add_epi32($x[$a], $x[$b]);
+        $x[$e] = _mm256_add_epi32($x[$e], $x[$f]);
+        $x[$d] = _mm256_shuffle_epi8(_mm256_xor_si256($x[$d], $x[$a]), $by[0]);
+        $x[$h] = _mm256_shuffle_epi8(_mm256_xor_si256($x[$h], $x[$e]), $by[0]);
+        $x[$c] = _mm256_add_epi32($x[$c], $x[$d]);
+        $x[$g] = _mm256_add_epi32($x[$g], $x[$h]);
+        $x[$b] = rotated::<12, 20>(_mm256_xor_si256($x[$b], $x[$c]));
+        $x[$f] = rotated::<12, 20>(_mm256_xor_si256($x[$f], $x[$g]));
+        $x[$a] = _mm256_add_epi32($x[$a], $x[$b]);
+        $x[$e] = _mm256_add_epi32($x[$e], $x[$f]);
+        $x[$d] = _mm256_shuffle_epi8(_mm256_xor_si256($x[$d], $x[$a]), $by[1]);
+        $x[$h] = _mm256_shuffle_epi8(_mm256_xor_si256($x[$h], $x[$e]), $by[1]);
+        $x[$c] = _mm256_add_epi32($x[$c], $x[$d]);
+        $x[$g] = _mm256_add_epi32($x[$g], $x[$h]);
+        $x[$b] = rotated::<7, 25>(_mm256_xor_si256($x[$b], $x[$c]));
+        $x[$f] = rotated::<7, 25>(_mm256_xor_si256($x[$f], $x[$g]));
+    };
+}
+
+/// The keys and nonces of eight lanes: words 4 to 11 and 14 to 15 of their states. Word 13 is zero in every nonce.
+#[derive(Clone, Copy)]
+pub(crate) struct Lanes {
+    key: [Vector; 8],
+    counter: [Vector; 2],
+}
+
+impl Lanes {
+    /// Those of eight packets.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn new(keys: [&Key; LANES], counters: [u64; LANES]) -> Self {
+        let (low, high) = halves(counters);
+        Self {
+            key: transposed([
+                load(keys[0]),
+                load(keys[1]),
+                load(keys[2]),
+                load(keys[3]),
+                load(keys[4]),
+                load(keys[5]),
+                load(keys[6]),
+                load(keys[7]),
+            ]),
+            counter: [words(low), words(high)],
+        }
+    }
+
+    /// The block of each lane's number: lane i's 64 bytes are `[2 * i]` and `[2 * i + 1]`.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn keystream(&self, numbers: [u32; LANES], keystream: &mut [Vector; 16]) {
+        let [s0, s1, s2, s3] = signed(SIGMA);
+        let [k0, k1, k2, k3, k4, k5, k6, k7] = self.key;
+        let start = [
+            _mm256_set1_epi32(s0),
+            _mm256_set1_epi32(s1),
+            _mm256_set1_epi32(s2),
+            _mm256_set1_epi32(s3),
+            k0,
+            k1,
+            k2,
+            k3,
+            k4,
+            k5,
+            k6,
+            k7,
+            words(numbers),
+            _mm256_setzero_si256(),
+            self.counter[0],
+            self.counter[1],
+        ];
+        let by = [
+            // A rotation by 16 bits, then one by 8, as moves of bytes.
+            _mm256_setr_epi8(
+                2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9,
+                14, 15, 12, 13,
+            ),
+            _mm256_setr_epi8(
+                3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10, 15, 12, 13, 14, 3, 0, 1, 2, 7, 4, 5, 6, 11, 8, 9, 10,
+                15, 12, 13, 14,
+            ),
+        ];
+        let mut x = start;
+        for _ in 0..10 {
+            quarter_rounds!(x, by, [0, 4, 8, 12], [1, 5, 9, 13]);
+            quarter_rounds!(x, by, [2, 6, 10, 14], [3, 7, 11, 15]);
+            quarter_rounds!(x, by, [0, 5, 10, 15], [1, 6, 11, 12]);
+            quarter_rounds!(x, by, [2, 7, 8, 13], [3, 4, 9, 14]);
+        }
+        for word in 0..16 {
+            x[word] = _mm256_add_epi32(x[word], start[word]);
+        }
+        let [
+            x0,
+            x1,
+            x2,
+            x3,
+            x4,
+            x5,
+            x6,
+            x7,
+            x8,
+            x9,
+            x10,
+            x11,
+            x12,
+            x13,
+            x14,
+            x15,
+        ] = x;
+        let left = transposed([x0, x1, x2, x3, x4, x5, x6, x7]);
+        for lane in 0..LANES {
+            keystream[2 * lane] = left[lane];
+        }
+        let right = transposed([x8, x9, x10, x11, x12, x13, x14, x15]);
+        for lane in 0..LANES {
+            keystream[2 * lane + 1] = right[lane];
+        }
+    }
+}
+
+// Closures stand in functions without the feature: the standard library's code around them has it not, so that they
+// would be called and not inlined.
+#[inline]
+fn halves(counters: [u64; LANES]) -> ([u32; LANES], [u32; LANES]) {
+    (
+        counters.map(|counter| counter as u32),
+        counters.map(|counter| (counter >> 32) as u32),
+    )
+}
+
+#[inline]
+fn signed<const WORDS: usize>(words: [u32; WORDS]) -> [i32; WORDS] {
+    words.map(|word| word as i32)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words(words: [u32; 8]) -> Vector {
+    let [a, b, c, d, e, f, g, h] = signed(words);
+    _mm256_setr_epi32(a, b, c, d, e, f, g, h)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn rotated<const LEFT: i32, const RIGHT: i32>(x: Vector) -> Vector {
+    _mm256_or_si256(_mm256_slli_epi32::<LEFT>(x), _mm256_srli_epi32::<RIGHT>(x))
+}
+
+// Rows become columns: lane j of row i becomes lane i of row j.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transposed(rows: [Vector; 8]) -> [Vector; 8] {
+    let [a, b, c, d, e, f, g, h] = rows;
+    let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
+    let [ef, gh] = [_mm256_unpacklo_epi32(e, f), _mm256_unpacklo_epi32(g, h)];
+    let [ab_high, cd_high] = [_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d)];
+    let [ef_high, gh_high] = [_mm256_unpackhi_epi32(e, f), _mm256_unpackhi_epi32(g, h)];
+    let [r0, s0] = [_mm256_unpacklo_epi64(ab, cd), _mm256_unpacklo_epi64(ef, gh)];
+    let [r1, s1] = [_mm256_unpackhi_epi64(ab, cd), _mm256_unpackhi_epi64(ef, gh)];
+    let [r2, s2] = [
+        _mm256_unpacklo_epi64(ab_high, cd_high),
+        _mm256_unpacklo_epi64(ef_high, gh_high),
+    ];
+    let [r3, s3] = [
+        _mm256_unpackhi_epi64(ab_high, cd_high),
+        _mm256_unpackhi_epi64(ef_high, gh_high),
+    ];
+    [
+        _mm256_permute2x128_si256::<0x20>(r0, s0),
+        _mm256_permute2x128_si256::<0x20>(r1, s1),
+        _mm256_permute2x128_si256::<0x20>(r2, s2),
+        _mm256_permute2x128_si256::<0x20>(r3, s3),
+        _mm256_permute2x128_si256::<0x31>(r0, s0),
+        _mm256_permute2x128_si256::<0x31>(r1, s1),
+        _mm256_permute2x128_si256::<0x31>(r2, s2),
+        _mm256_permute2x128_si256::<0x31>(r3, s3),
+    ]
+}

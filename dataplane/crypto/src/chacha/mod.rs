@@ -1,0 +1,11 @@
+//! ChaCha20 (RFC 8439 2.3) with WireGuard's nonce: 32 zero bits and a counter of 64.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+pub(crate) mod portable;
+
+/// Bytes of keystream that one block counter gives.
+pub(crate) const BLOCK_BYTES: usize = 64;
+
+/// The first four words of every state: "expand 32-byte k" in ASCII.
+pub(crate) const SIGMA: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
