@@ -1,45 +1,43 @@
 //! ChaCha20 over a burst: which blocks lie on the lanes together, and where their keystream goes.
 
-use super::BURST;
 use super::order::Order;
 use crate::batch::Key;
 use crate::chacha::BLOCK_BYTES;
-use crate::chacha::avx2::{LANES, Lanes};
+use crate::chacha::avx2::{LANES, Lanes, keystream};
 use crate::job::{Job, Text, combine};
 use crate::poly1305::OneTimeKey;
 use crate::simd::avx2::{Vector, load, store};
 use core::arch::x86_64::{_mm256_setzero_si256, _mm256_xor_si256};
 
-/// Eight blocks at most that wait to be made, and what was made.
-pub(super) struct Cipher {
-    packets: [u8; LANES],
-    numbers: [u32; LANES],
+/// Blocks that are made at once.
+const PLACES: usize = 2 * LANES;
+
+/// Blocks that wait to be made, and what was made.
+pub(super) struct Cipher<'a> {
+    packets: [u8; PLACES],
+    numbers: [u32; PLACES],
     used: usize,
-    /// The packets whose keys `lanes` holds.
-    loaded: Option<[u8; LANES]>,
-    lanes: Lanes,
-    keystream: [Vector; 16],
-    one_time: [OneTimeKey; BURST],
+    /// The packets whose keys `lanes` hold.
+    loaded: [Option<[u8; LANES]>; 2],
+    lanes: [Lanes; 2],
+    keystream: [[Vector; 16]; 2],
+    /// Poly1305's keys of the packets whose block 0 was made.
+    one_time: &'a mut [OneTimeKey],
 }
 
-impl Cipher {
+impl<'a> Cipher<'a> {
     #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn new() -> Self {
+    pub(super) fn new(one_time: &'a mut [OneTimeKey]) -> Self {
         Self {
-            packets: [0; LANES],
-            numbers: [0; LANES],
+            packets: [0; PLACES],
+            numbers: [0; PLACES],
             used: 0,
-            loaded: None,
-            lanes: Lanes::new([&[0; 32]; LANES], [0; LANES]),
-            keystream: [_mm256_setzero_si256(); 16],
-            one_time: [[0; 32]; BURST],
+            loaded: [None; 2],
+            lanes: [Lanes::new([&[0; 32]; LANES], [0; LANES]); 2],
+            keystream: [[_mm256_setzero_si256(); 16]; 2],
+            one_time,
         }
-    }
-
-    /// Poly1305's keys of the packets whose block 0 was made.
-    pub(super) fn one_time_keys(&self) -> &[OneTimeKey; BURST] {
-        &self.one_time
     }
 
     /// Makes block 0 of every packet.
@@ -56,13 +54,15 @@ impl Cipher {
     pub(super) fn run<J: Job>(&mut self, burst: &mut [J], order: &Order, from: u32) {
         let (eights, rest) = order.packets().as_chunks::<LANES>();
         for &eight in eights {
-            // A packet to a lane while all of them have blocks; what is left of the longer ones is not so regular.
+            // A packet to a lane while all of them have two blocks more; what is left is not so regular.
             let (lasts, common) = lasts(burst, eight);
-            for number in from..=common {
-                self.make(burst, eight, [number; LANES], LANES);
+            let mut number = from;
+            while number < common {
+                self.make::<2, J>(burst, [eight; 2], [[number; LANES], [number + 1; LANES]], PLACES);
+                number += 2;
             }
             for lane in 0..LANES {
-                for number in from.max(common + 1)..=lasts[lane] {
+                for number in number..=lasts[lane] {
                     self.add(burst, eight[lane], number);
                 }
             }
@@ -81,7 +81,7 @@ impl Cipher {
         self.packets[self.used] = packet;
         self.numbers[self.used] = number;
         self.used += 1;
-        if self.used == LANES {
+        if self.used == PLACES {
             self.flush(burst);
         }
     }
@@ -89,26 +89,45 @@ impl Cipher {
     // Lanes in excess repeat the first one's packet, and what they make is dropped.
     #[target_feature(enable = "avx2")]
     fn flush<J: Job>(&mut self, burst: &mut [J]) {
-        if self.used > 0 {
-            let first = self.packets[0];
-            self.packets[self.used..].fill(first);
-            self.make(burst, self.packets, self.numbers, self.used);
-            self.used = 0;
+        let used = core::mem::take(&mut self.used);
+        let first = self.packets[0];
+        self.packets[used..].fill(first);
+        let (packets, _) = self.packets.as_chunks();
+        let (numbers, _) = self.numbers.as_chunks();
+        let (packets, numbers) = ([packets[0], packets[1]], [numbers[0], numbers[1]]);
+        if used > LANES {
+            self.make::<2, J>(burst, packets, numbers, used);
+        } else if used > 0 {
+            self.make::<1, J>(burst, [packets[0]], [numbers[0]], used);
         }
     }
 
     #[target_feature(enable = "avx2")]
-    fn make<J: Job>(&mut self, burst: &mut [J], packets: [u8; LANES], numbers: [u32; LANES], used: usize) {
-        if self.loaded != Some(packets) {
-            let (keys, counters) = keys(burst, packets);
-            self.lanes = Lanes::new(keys, counters);
-            self.loaded = Some(packets);
+    fn make<const SETS: usize, J: Job>(
+        &mut self,
+        burst: &mut [J],
+        packets: [[u8; LANES]; SETS],
+        numbers: [[u32; LANES]; SETS],
+        used: usize,
+    ) {
+        for set in 0..SETS {
+            if self.loaded[set] != Some(packets[set]) {
+                let (keys, counters) = keys(burst, packets[set]);
+                self.lanes[set] = Lanes::new(keys, counters);
+                self.loaded[set] = Some(packets[set]);
+            }
         }
-        self.lanes.keystream(numbers, &mut self.keystream);
-        for lane in 0..used {
-            let packet = usize::from(packets[lane]);
-            let keystream = [self.keystream[2 * lane], self.keystream[2 * lane + 1]];
-            match numbers[lane] {
+        let lanes = self.lanes.first_chunk::<SETS>().expect("there are two sets");
+        let made = self
+            .keystream
+            .first_chunk_mut::<SETS>()
+            .expect("there are two sets");
+        keystream(lanes, numbers, made);
+        for place in 0..used {
+            let (set, lane) = (place / LANES, place % LANES);
+            let packet = usize::from(packets[set][lane]);
+            let keystream = [self.keystream[set][2 * lane], self.keystream[set][2 * lane + 1]];
+            match numbers[set][lane] {
                 0 => store(&mut self.one_time[packet], keystream[0]),
                 number => {
                     let at = (number as usize - 1) * BLOCK_BYTES;

@@ -8,12 +8,15 @@ mod mac;
 mod order;
 
 use crate::batch::{Aead, Open, Seal, TAG_BYTES};
-use crate::poly1305;
+use crate::poly1305::{self, Tag};
 use cipher::Cipher;
 use order::Order;
 
 /// Packets that are laid out together. Their texts fit the second-level cache.
 const BURST: usize = 64;
+
+/// A burst of so many is spared the larger one's memory.
+const SMALL: usize = 8;
 
 /// ChaCha20-Poly1305 across packets. A value of it exists only where the CPU has AVX2.
 pub struct Avx2(());
@@ -33,26 +36,36 @@ impl Aead for Avx2 {
 
     fn seal(&self, batch: &mut [Seal<'_>]) {
         for burst in batch.chunks_mut(BURST) {
-            // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
-            unsafe { seal(burst) }
+            if burst.len() <= SMALL {
+                // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
+                unsafe { seal::<SMALL>(burst) }
+            } else {
+                // SAFETY: as above.
+                unsafe { seal::<BURST>(burst) }
+            }
         }
     }
 
     fn open(&self, batch: &mut [Open<'_>]) {
         for burst in batch.chunks_mut(BURST) {
-            // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
-            unsafe { open(burst) }
+            if burst.len() <= SMALL {
+                // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
+                unsafe { open::<SMALL>(burst) }
+            } else {
+                // SAFETY: as above.
+                unsafe { open::<BURST>(burst) }
+            }
         }
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn seal(burst: &mut [Seal<'_>]) {
+fn seal<const PACKETS: usize>(burst: &mut [Seal<'_>]) {
     burst.iter().for_each(Seal::check);
     let order = Order::new(burst);
-    let mut cipher = Cipher::new();
-    cipher.run(burst, &order, 0);
-    let tags = mac::tags(burst, &order, cipher.one_time_keys());
+    let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
+    Cipher::new(&mut keys).run(burst, &order, 0);
+    mac::tags(burst, &order, &keys, &mut tags);
     for (job, tag) in burst.iter_mut().zip(&tags) {
         let text = job.out.len() - TAG_BYTES;
         job.out[text..].copy_from_slice(tag);
@@ -60,14 +73,22 @@ fn seal(burst: &mut [Seal<'_>]) {
 }
 
 #[target_feature(enable = "avx2")]
-fn open(burst: &mut [Open<'_>]) {
+fn open<const PACKETS: usize>(burst: &mut [Open<'_>]) {
     burst.iter().for_each(Open::check);
     let mut order = Order::new(burst);
-    let mut cipher = Cipher::new();
-    cipher.one_time(burst, &order);
-    let tags = mac::tags(burst, &order, cipher.one_time_keys());
+    let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
+    Cipher::new(&mut keys).one_time(burst, &order);
+    mac::tags(burst, &order, &keys, &mut tags);
+    if verdicts(burst, &tags) {
+        order.retain(|packet| burst[packet].authentic);
+    }
+    Cipher::new(&mut keys).run(burst, &order, 1);
+}
+
+// Judges every packet, and says whether one was forged. Nothing of such a one is decrypted.
+fn verdicts(burst: &mut [Open<'_>], tags: &[Tag]) -> bool {
     let mut forged = false;
-    for (job, tag) in burst.iter_mut().zip(&tags) {
+    for (job, tag) in burst.iter_mut().zip(tags) {
         let (_, received) = job.ciphertext.split_last_chunk().expect("checked above");
         job.authentic = poly1305::equal(tag, received);
         if !job.authentic {
@@ -75,8 +96,5 @@ fn open(burst: &mut [Open<'_>]) {
             forged = true;
         }
     }
-    if forged {
-        order.retain(|packet| burst[packet].authentic);
-    }
-    cipher.run(burst, &order, 1);
+    forged
 }

@@ -36,7 +36,8 @@ impl Factor {
     #[target_feature(enable = "avx2")]
     fn new(r: Number) -> Self {
         let [r0, r1, r2, r3, r4] = r;
-        Self {
+        // The compiler is not to know where they come from: it would multiply by five after each product.
+        core::hint::black_box(Self {
             r,
             five: [
                 times_five(r0),
@@ -45,7 +46,7 @@ impl Factor {
                 times_five(r3),
                 times_five(r4),
             ],
-        }
+        })
     }
 }
 
@@ -58,40 +59,73 @@ pub(crate) fn tags<const SETS: usize>(
     texts: &[[&[u8]; LANES]; SETS],
 ) -> [[Tag; LANES]; SETS] {
     let zero = _mm256_setzero_si256();
-    let (blocks, whole, ends) = blocks(texts);
+    let Shape {
+        blocks,
+        whole,
+        ends,
+        same,
+    } = Shape::new(texts);
     let mut r = [Factor {
         r: [zero; 5],
         five: [zero; 5],
     }; SETS];
-    let mut squares = r;
     for set in 0..SETS {
         r[set] = clamped(&keys[set]);
-        squares[set] = Factor::new(carried(product(r[set].r, &r[set])));
     }
     let mut h = [[zero; 5]; SETS];
     let mut done = 0;
-    // (h + block) r^2 + next r: two blocks to a carry.
-    while done + 2 <= whole {
+    // Below that a carry more is cheaper than the square.
+    if whole >= 6 {
+        let mut squares = r;
+        for set in 0..SETS {
+            squares[set] = Factor::new(carried(product(r[set].r, &r[set])));
+        }
+        // (h + block) r^2 + next r: two blocks to a carry.
+        while done + 2 <= whole {
+            for set in 0..SETS {
+                let [a, b, c, d] = blocks[set];
+                let first = gathered([&a[done], &b[done], &c[done], &d[done]]);
+                let second = gathered([&a[done + 1], &b[done + 1], &c[done + 1], &d[done + 1]]);
+                h[set] = carried(sum(
+                    product(sum(h[set], first), &squares[set]),
+                    product(second, &r[set]),
+                ));
+            }
+            done += 2;
+        }
+    }
+    while done < whole {
         for set in 0..SETS {
             let [a, b, c, d] = blocks[set];
-            let first = gathered([&a[done], &b[done], &c[done], &d[done]]);
-            let second = gathered([&a[done + 1], &b[done + 1], &c[done + 1], &d[done + 1]]);
-            h[set] = carried(sum(
-                product(sum(h[set], first), &squares[set]),
-                product(second, &r[set]),
-            ));
+            let all = gathered([&a[done], &b[done], &c[done], &d[done]]);
+            h[set] = carried(product(sum(h[set], all), &r[set]));
         }
-        done += 2;
+        done += 1;
     }
-    for block in done..ends {
+    if let Some(len) = same {
+        if !len.is_multiple_of(16) {
+            for set in 0..SETS {
+                let [a, b, c, d] = rests(texts[set]);
+                let all = gathered([&a, &b, &c, &d]);
+                h[set] = carried(product(sum(h[set], all), &r[set]));
+            }
+        }
+        let last = lengths(len);
         for set in 0..SETS {
-            let [a, b, c, d] = texts[set];
-            let [a, b, c, d] = [nth(a, block), nth(b, block), nth(c, block), nth(d, block)];
-            let all = gathered([&a.0, &b.0, &c.0, &d.0]);
-            let active = _mm256_setr_epi64x(a.1, b.1, c.1, d.1);
-            let next = carried(product(sum(h[set], all), &r[set]));
-            for limb in 0..5 {
-                h[set][limb] = _mm256_blendv_epi8(h[set][limb], next[limb], active);
+            let all = gathered([&last; LANES]);
+            h[set] = carried(product(sum(h[set], all), &r[set]));
+        }
+    } else {
+        for block in done..ends {
+            for set in 0..SETS {
+                let [a, b, c, d] = texts[set];
+                let [a, b, c, d] = [nth(a, block), nth(b, block), nth(c, block), nth(d, block)];
+                let all = gathered([&a.0, &b.0, &c.0, &d.0]);
+                let active = _mm256_setr_epi64x(a.1, b.1, c.1, d.1);
+                let next = carried(product(sum(h[set], all), &r[set]));
+                for limb in 0..5 {
+                    h[set][limb] = _mm256_blendv_epi8(h[set][limb], next[limb], active);
+                }
             }
         }
     }
@@ -124,7 +158,16 @@ pub(crate) fn tag(key: &OneTimeKey, text: &[u8]) -> Tag {
         first[16 * lead..].copy_from_slice(&text[..have]);
         h = four(&first, lead);
         let (middle, _) = text[have..].as_chunks::<64>();
-        for bytes in &middle[..steps - 2] {
+        let (pairs, single) = middle[..steps - 2].as_chunks::<2>();
+        if !pairs.is_empty() {
+            // (h r^4 + a) r^4 + b: two vectors to a carry.
+            let eighth_factor = Factor::new(carried(product(fourth, &fourth_factor)));
+            for [a, b] in pairs {
+                let columns = sum(product(h, &eighth_factor), product(four(a, 0), &fourth_factor));
+                h = sum(carried(columns), four(b, 0));
+            }
+        }
+        for bytes in single {
             h = sum(carried(product(h, &fourth_factor)), four(bytes, 0));
         }
         h = carried(product(h, &fourth_factor));
@@ -147,22 +190,42 @@ pub(crate) fn tag(key: &OneTimeKey, text: &[u8]) -> Tag {
     finished_sum(lanes(h), key)
 }
 
-// The texts' whole blocks; how many the shortest has; how many blocks the longest has with a padded one and the lengths.
-// This and what follows stands in functions without the feature, because the standard library's code around closures
-// has it not, and would call them instead of inlining them.
-#[inline]
-#[expect(clippy::type_complexity, reason = "three results of one loop")]
-fn blocks<'a, const SETS: usize>(
-    texts: &[[&'a [u8]; LANES]; SETS],
-) -> ([[&'a [[u8; 16]]; LANES]; SETS], usize, usize) {
-    let mut blocks: [[&[[u8; 16]]; LANES]; SETS] = [[&[]; LANES]; SETS];
-    let (mut whole, mut ends) = (usize::MAX, 0);
-    for (blocks, text) in blocks.iter_mut().flatten().zip(texts.iter().flatten()) {
-        *blocks = text.as_chunks().0;
-        whole = whole.min(blocks.len());
-        ends = ends.max(text.len().div_ceil(16) + 1);
+// Texts side by side. This and what follows stands in functions without the feature, because the standard library's
+// code around closures has it not, and would call them instead of inlining them.
+struct Shape<'a, const SETS: usize> {
+    /// The whole blocks.
+    blocks: [[&'a [[u8; 16]]; LANES]; SETS],
+    /// Of how many every text has that many.
+    whole: usize,
+    /// How many the longest has, with a padded one and the lengths.
+    ends: usize,
+    /// The length, if all have the same.
+    same: Option<usize>,
+}
+
+impl<'a, const SETS: usize> Shape<'a, SETS> {
+    #[inline]
+    fn new(texts: &[[&'a [u8]; LANES]; SETS]) -> Self {
+        let mut blocks: [[&[[u8; 16]]; LANES]; SETS] = [[&[]; LANES]; SETS];
+        let (mut shortest, mut longest) = (usize::MAX, 0);
+        for (blocks, text) in blocks.iter_mut().flatten().zip(texts.iter().flatten()) {
+            *blocks = text.as_chunks().0;
+            shortest = shortest.min(text.len());
+            longest = longest.max(text.len());
+        }
+        Self {
+            blocks,
+            whole: shortest / 16,
+            ends: longest.div_ceil(16) + 1,
+            same: (shortest == longest).then_some(longest),
+        }
     }
-    (blocks, whole, ends)
+}
+
+// The texts' last blocks, which are not whole ones.
+#[inline]
+fn rests(texts: [&[u8]; LANES]) -> [[u8; 16]; LANES] {
+    texts.map(|text| padded(text.as_chunks::<16>().1))
 }
 
 #[inline]
