@@ -9,19 +9,19 @@
 mod avx2;
 mod batch;
 mod chacha;
+mod choose;
 mod job;
 mod poly1305;
 mod portable_backend;
 mod ring_backend;
+mod selftest;
 mod simd;
+#[cfg(test)]
+mod vectors;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
 pub use batch::{Aead, Key, Open, Plaintext, Seal, TAG_BYTES};
+pub use choose::{Choice, ChooseError, VARIABLE, able, best, choose};
 pub use portable_backend::Portable;
 pub use ring_backend::Ring;
-
-/// The back end for this CPU.
-pub fn best() -> &'static dyn Aead {
-    Avx2::detected().map_or(&Ring as &dyn Aead, |avx2| avx2)
-}

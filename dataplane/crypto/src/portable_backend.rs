@@ -38,15 +38,15 @@ impl Aead for Portable {
 }
 
 fn encrypt(job: &mut impl Job) {
-    let (key, counter) = (*job.key(), job.counter());
+    let (key, nonce) = (*job.key(), chacha::nonce(job.counter()));
     let mut text = job.text();
     for (at, number) in (0..text.to.len()).step_by(chacha::BLOCK_BYTES).zip(1..) {
-        combine(&mut text, at, &chacha::portable::block(&key, counter, number));
+        combine(&mut text, at, &chacha::portable::block(&key, nonce, number));
     }
 }
 
 fn tag(job: &impl Job) -> Tag {
-    let block = chacha::portable::block(job.key(), job.counter(), 0);
+    let block = chacha::portable::block(job.key(), chacha::nonce(job.counter()), 0);
     let one_time: &OneTimeKey = block.first_chunk().expect("a block is twice as long");
-    poly1305::portable::tag(one_time, job.ciphertext())
+    poly1305::portable::tag(one_time, job.ciphertext(), 0)
 }

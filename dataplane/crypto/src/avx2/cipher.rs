@@ -110,11 +110,11 @@ impl<'a> Cipher<'a> {
         numbers: [[u32; LANES]; SETS],
         used: usize,
     ) {
-        for set in 0..SETS {
-            if self.loaded[set] != Some(packets[set]) {
-                let (keys, counters) = keys(burst, packets[set]);
+        for (set, packets) in packets.into_iter().enumerate() {
+            if self.loaded[set] != Some(packets) {
+                let (keys, counters) = keys(burst, packets);
                 self.lanes[set] = Lanes::new(keys, counters);
-                self.loaded[set] = Some(packets[set]);
+                self.loaded[set] = Some(packets);
             }
         }
         let lanes = self.lanes.first_chunk::<SETS>().expect("there are two sets");

@@ -27,7 +27,7 @@ pub(super) fn tags<J: Job>(burst: &[J], order: &Order, keys: &[OneTimeKey], tags
             left = &left[LANES..];
         } else {
             let packet = usize::from(first);
-            tags[packet] = tag(&keys[packet], burst[packet].ciphertext());
+            tags[packet] = tag(&keys[packet], burst[packet].ciphertext(), 0);
             left = &left[1..];
         }
     }
@@ -42,7 +42,7 @@ fn made<const SETS: usize, J: Job>(
     tags: &mut [Tag],
 ) {
     let (keys, texts) = gathered(packets, burst, keys);
-    let made = across::<SETS>(&keys, &texts);
+    let made = across::<SETS>(&keys, &texts, 0);
     for set in 0..SETS {
         for lane in 0..LANES {
             tags[usize::from(packets[set][lane])] = made[set][lane];
@@ -71,7 +71,6 @@ fn even<J: Job>(burst: &[J], packets: &[u8]) -> usize {
 
 // Closures are outside of functions with the feature, in which they would not be inlined.
 #[inline]
-#[expect(clippy::type_complexity, reason = "two results, each of the lanes' shape")]
 fn gathered<'a, const SETS: usize, J: Job>(
     packets: [[u8; LANES]; SETS],
     burst: &'a [J],

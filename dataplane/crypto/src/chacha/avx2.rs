@@ -1,7 +1,7 @@
 //! Eight blocks at a time: word i of eight states lies in the eight 32-bit lanes of vector i, and each lane has a
 //! key, a nonce and a block number of its own.
 
-use super::SIGMA;
+use super::{SIGMA, nonce};
 use crate::batch::Key;
 use crate::simd::avx2::{Vector, load};
 use core::arch::x86_64::{
@@ -38,20 +38,26 @@ macro_rules! quarter_rounds {
     };
 }
 
-/// The keys and nonces of eight lanes: words 4 to 11 and 14 to 15 of their states. Word 13 is zero in every nonce.
+/// The keys and nonces of eight lanes: words 4 to 11 and 13 to 15 of their states.
 #[derive(Clone, Copy)]
 pub(crate) struct Lanes {
     key: [Vector; 8],
-    counter: [Vector; 2],
+    nonce: [Vector; 3],
     rotations: [Vector; 2],
 }
 
 impl Lanes {
-    /// Those of eight packets.
+    /// Those of eight packets of WireGuard.
     #[inline]
     #[target_feature(enable = "avx2")]
     pub(crate) fn new(keys: [&Key; LANES], counters: [u64; LANES]) -> Self {
-        let (low, high) = halves(counters);
+        Self::with_nonces(keys, nonces(counters))
+    }
+
+    /// Those of eight keys and nonces, word by word.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    pub(crate) fn with_nonces(keys: [&Key; LANES], nonces: [[u32; LANES]; 3]) -> Self {
         Self {
             key: transposed([
                 load(keys[0]),
@@ -63,7 +69,7 @@ impl Lanes {
                 load(keys[6]),
                 load(keys[7]),
             ]),
-            counter: [words(low), words(high)],
+            nonce: [words(nonces[0]), words(nonces[1]), words(nonces[2])],
             rotations: rotations(),
         }
     }
@@ -88,9 +94,9 @@ impl Lanes {
             k6,
             k7,
             words(numbers),
-            _mm256_setzero_si256(),
-            self.counter[0],
-            self.counter[1],
+            self.nonce[0],
+            self.nonce[1],
+            self.nonce[2],
         ]
     }
 }
@@ -187,11 +193,12 @@ fn rotations() -> [Vector; 2] {
 // Closures stand in functions without the feature: the standard library's code around them has it not, so that they
 // would be called and not inlined.
 #[inline]
-fn halves(counters: [u64; LANES]) -> ([u32; LANES], [u32; LANES]) {
-    (
-        counters.map(|counter| counter as u32),
-        counters.map(|counter| (counter >> 32) as u32),
-    )
+fn nonces(counters: [u64; LANES]) -> [[u32; LANES]; 3] {
+    [
+        [0; LANES],
+        counters.map(|counter| nonce(counter)[1]),
+        counters.map(|counter| nonce(counter)[2]),
+    ]
 }
 
 #[inline]

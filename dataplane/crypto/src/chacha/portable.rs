@@ -1,18 +1,17 @@
 //! One block at a time, as RFC 8439 writes it down: what the other back ends are compared with.
 
-use super::{BLOCK_BYTES, SIGMA};
+use super::{BLOCK_BYTES, Nonce, SIGMA};
 use crate::batch::Key;
 
 /// The keystream's block of that number. Number 0 keys Poly1305, the text begins at number 1 (RFC 8439 2.8).
-pub(crate) fn block(key: &Key, counter: u64, number: u32) -> [u8; BLOCK_BYTES] {
+pub(crate) fn block(key: &Key, nonce: Nonce, number: u32) -> [u8; BLOCK_BYTES] {
     let mut start = [0; 16];
     start[..4].copy_from_slice(&SIGMA);
     for (word, bytes) in start[4..12].iter_mut().zip(key.as_chunks().0) {
         *word = u32::from_le_bytes(*bytes);
     }
     start[12] = number;
-    start[14] = counter as u32;
-    start[15] = (counter >> 32) as u32;
+    start[13..].copy_from_slice(&nonce);
     let mut state = start;
     for _ in 0..10 {
         for [a, b, c, d] in COLUMNS.into_iter().chain(DIAGONALS) {
@@ -51,7 +50,7 @@ mod tests {
     fn a_block_is_the_rfcs() {
         let mut key = [0; 32];
         key[31] = 1;
-        let block = block(&key, 0, 1);
+        let block = block(&key, [0; 3], 1);
         let begin = [
             0x3a, 0xeb, 0x52, 0x24, 0xec, 0xf8, 0x49, 0x92, 0x9b, 0x9d, 0x82, 0x8d, 0xb1, 0xce, 0xd4, 0xdd,
         ];

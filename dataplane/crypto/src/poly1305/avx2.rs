@@ -50,13 +50,14 @@ impl Factor {
     }
 }
 
-/// The tags of `4 * SETS` texts, lane = packet. Best where the texts are about equally long: a lane whose text ended
+/// The tags of `4 * SETS` texts, of each of which so many bytes are additional data, padded; lane = packet. Best where the texts are about equally long: a lane whose text ended
 /// waits for the longest. Sets are independent of each other, so that one computes while the other waits for its carry.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(crate) fn tags<const SETS: usize>(
     keys: &[[&OneTimeKey; LANES]; SETS],
     texts: &[[&[u8]; LANES]; SETS],
+    additional: usize,
 ) -> [[Tag; LANES]; SETS] {
     let zero = _mm256_setzero_si256();
     let Shape {
@@ -110,7 +111,7 @@ pub(crate) fn tags<const SETS: usize>(
                 h[set] = carried(product(sum(h[set], all), &r[set]));
             }
         }
-        let last = lengths(len);
+        let last = lengths(len, additional);
         for set in 0..SETS {
             let all = gathered([&last; LANES]);
             h[set] = carried(product(sum(h[set], all), &r[set]));
@@ -119,7 +120,12 @@ pub(crate) fn tags<const SETS: usize>(
         for block in done..ends {
             for set in 0..SETS {
                 let [a, b, c, d] = texts[set];
-                let [a, b, c, d] = [nth(a, block), nth(b, block), nth(c, block), nth(d, block)];
+                let [a, b, c, d] = [
+                    nth(a, block, additional),
+                    nth(b, block, additional),
+                    nth(c, block, additional),
+                    nth(d, block, additional),
+                ];
                 let all = gathered([&a.0, &b.0, &c.0, &d.0]);
                 let active = _mm256_setr_epi64x(a.1, b.1, c.1, d.1);
                 let next = carried(product(sum(h[set], all), &r[set]));
@@ -136,10 +142,10 @@ pub(crate) fn tags<const SETS: usize>(
     finished_lanes(limbs, keys)
 }
 
-/// The tag of one text. Lanes hold every fourth block; h counts the powers that are then missing.
+/// The tag of one text, of which so many bytes are additional data, padded. Lanes hold every fourth block; h counts the powers that are then missing.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(crate) fn tag(key: &OneTimeKey, text: &[u8]) -> Tag {
+pub(crate) fn tag(key: &OneTimeKey, text: &[u8], additional: usize) -> Tag {
     let r = clamped(&[key; LANES]);
     let second = Factor::new(carried(product(r.r, &r)));
     let third = carried(product(second.r, &r));
@@ -177,7 +183,7 @@ pub(crate) fn tag(key: &OneTimeKey, text: &[u8]) -> Tag {
     let rest = &text[from..];
     let at = if steps == 1 { 16 * lead } else { 0 };
     last[at..at + rest.len()].copy_from_slice(rest);
-    last[48..].copy_from_slice(&lengths(text.len()));
+    last[48..].copy_from_slice(&lengths(text.len(), additional));
     h = sum(h, four(&last, if steps == 1 { lead } else { 0 }));
     // Lanes are blocks 0, 2, 1, 3 of each four.
     let mut powers = [zero; 5];
@@ -254,12 +260,12 @@ fn r_bytes<'a>(keys: &[&'a OneTimeKey; LANES]) -> [&'a [u8; 16]; LANES] {
 
 // The text's block of that number, and all ones if the lane is still at work: whole blocks, a padded one, the lengths.
 #[inline]
-fn nth(text: &[u8], block: usize) -> ([u8; 16], i64) {
+fn nth(text: &[u8], block: usize, additional: usize) -> ([u8; 16], i64) {
     let (whole, rest) = text.as_chunks::<16>();
     match block.checked_sub(whole.len()) {
         None => (whole[block], -1),
         Some(0) if !rest.is_empty() => (padded(rest), -1),
-        Some(after) if after == usize::from(!rest.is_empty()) => (lengths(text.len()), -1),
+        Some(after) if after == usize::from(!rest.is_empty()) => (lengths(text.len(), additional), -1),
         Some(_) => ([0; 16], 0),
     }
 }
@@ -413,4 +419,112 @@ fn lanes(h: Number) -> [[u64; LANES]; 5] {
         }
     }
     limbs
+}
+
+#[cfg(test)]
+#[allow(unsafe_code)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What an accumulator's limbs and a factor's stay below.
+    const CARRIED: u64 = (1 << 26) + (1 << 11);
+
+    /// A block's limbs stay below this.
+    const BLOCK: u64 = 1 << 26;
+
+    type Numbers = [[u64; LANES]; 5];
+
+    #[target_feature(enable = "avx2")]
+    fn vectors(limbs: &Numbers) -> Number {
+        let mut number = [_mm256_setzero_si256(); 5];
+        for limb in 0..5 {
+            let [a, b, c, d] = limbs[limb];
+            number[limb] = _mm256_setr_epi64x(a as i64, b as i64, c as i64, d as i64);
+        }
+        number
+    }
+
+    /// (h + block) by + other with: as much as is ever added up before a carry.
+    #[target_feature(enable = "avx2")]
+    fn step([h, block, by, other, with]: [&Numbers; 5]) -> Numbers {
+        let first = product(sum(vectors(h), vectors(block)), &Factor::new(vectors(by)));
+        let second = product(vectors(other), &Factor::new(vectors(with)));
+        lanes(carried(sum(first, second)))
+    }
+
+    /// Modulo 2^130 - 5, as (bits from 128 on, the rest), from limbs of any size, by doubling and adding.
+    fn value(limbs: &Numbers, lane: usize) -> (u128, u128) {
+        (0..5).rev().fold((0, 0), |number, limb| {
+            let shifted = (0..26).fold(number, |number, _| plus(number, number));
+            plus(shifted, (0, limbs[limb][lane].into()))
+        })
+    }
+
+    fn plus(x: (u128, u128), y: (u128, u128)) -> (u128, u128) {
+        let (low, carried) = x.1.overflowing_add(y.1);
+        let high = x.0 + y.0 + u128::from(carried);
+        let (reduced, carried) = low.overflowing_add(5);
+        match high + u128::from(carried) {
+            above if above >= 4 => (above - 4, reduced),
+            _ => (high, low),
+        }
+    }
+
+    fn times(x: (u128, u128), y: (u128, u128)) -> (u128, u128) {
+        (0..130).rev().fold((0, 0), |number, bit| {
+            let doubled = plus(number, number);
+            let set = if bit < 128 { y.1 >> bit } else { y.0 >> (bit - 128) } & 1;
+            if set == 1 { plus(doubled, x) } else { doubled }
+        })
+    }
+
+    fn check(numbers: [&Numbers; 5]) {
+        if !is_x86_feature_detected!("avx2") {
+            return;
+        }
+        // SAFETY: the CPU has AVX2.
+        let result = unsafe { step(numbers) };
+        let [h, block, by, other, with] = numbers;
+        for lane in 0..LANES {
+            let added = plus(value(h, lane), value(block, lane));
+            let first = times(added, value(by, lane));
+            let expected = plus(first, times(value(other, lane), value(with, lane)));
+            assert_eq!(value(&result, lane), expected, "lane {lane} of {numbers:x?}");
+            for (limb, lanes) in result.iter().enumerate() {
+                assert!(lanes[lane] < CARRIED, "limb {limb} of {numbers:x?}");
+            }
+        }
+    }
+
+    fn below(bound: u64) -> impl Strategy<Value = Numbers> {
+        // The largest as often as all the others: what overflows does so there.
+        let limb = prop_oneof![Just(bound - 1), Just(0), 0..bound];
+        proptest::array::uniform5(proptest::array::uniform4(limb))
+    }
+
+    /// Catches a bound that the comment above states and that does not hold: with every limb as large as it may be,
+    /// a column that overflows its 64 bits or a limb its 32, and a carry that leaves more than the next step bears.
+    #[test]
+    fn limbs_stay_in_their_bounds() {
+        let most = [[CARRIED - 1; LANES]; 5];
+        let block = [[BLOCK - 1; LANES]; 5];
+        check([&most, &block, &most, &block, &most]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Catches the same in between, and a limb that goes to the wrong column.
+        #[test]
+        fn a_step_is_arithmetic_modulo_the_prime(
+            h in below(CARRIED),
+            block in below(BLOCK),
+            by in below(CARRIED),
+            other in below(BLOCK),
+            with in below(CARRIED),
+        ) {
+            check([&h, &block, &by, &other, &with]);
+        }
+    }
 }

@@ -1,5 +1,6 @@
-//! Poly1305 (RFC 8439 2.5) over what ChaCha20-Poly1305 without additional data authenticates: the ciphertext, padded
-//! with zeros to whole blocks, then a block with both lengths (RFC 8439 2.8). Every block is therefore a whole one.
+//! Poly1305 (RFC 8439 2.5) over what ChaCha20-Poly1305 authenticates: additional data, which packets of WireGuard do
+//! not have, and the ciphertext, each padded with zeros to whole blocks, then a block with both lengths (RFC 8439
+//! 2.8). Every block is therefore a whole one.
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
@@ -19,10 +20,14 @@ pub(crate) type Tag = [u8; TAG_BYTES];
 /// Bits of r that are not forced to zero (RFC 8439 2.5: clamping), as two little-endian words of 64 bits.
 pub(crate) const CLAMP: [u64; 2] = [0x0fff_fffc_0fff_ffff, 0x0fff_fffc_0fff_fffc];
 
-/// The last block: no additional data, then the ciphertext's length.
-pub(crate) fn lengths(text: usize) -> [u8; BLOCK_BYTES] {
+/// The last block: how many bytes there were of additional data and of ciphertext. `text` counts both, the additional
+/// data padded to whole blocks. Packets of WireGuard have none.
+#[inline]
+pub(crate) fn lengths(text: usize, additional: usize) -> [u8; BLOCK_BYTES] {
+    let ciphertext = text - additional.next_multiple_of(BLOCK_BYTES);
     let mut block = [0; BLOCK_BYTES];
-    block[8..].copy_from_slice(&(text as u64).to_le_bytes());
+    block[..8].copy_from_slice(&(additional as u64).to_le_bytes());
+    block[8..].copy_from_slice(&(ciphertext as u64).to_le_bytes());
     block
 }
 

@@ -2,8 +2,8 @@
 
 use super::{CLAMP, OneTimeKey, Tag, finished, lengths, padded};
 
-/// The tag of one ciphertext.
-pub(crate) fn tag(key: &OneTimeKey, text: &[u8]) -> Tag {
+/// The tag of one text, of which so many bytes are additional data, padded.
+pub(crate) fn tag(key: &OneTimeKey, text: &[u8], additional: usize) -> Tag {
     let (blocks, rest) = text.as_chunks();
     let mut state = State::new(key);
     for block in blocks {
@@ -12,7 +12,7 @@ pub(crate) fn tag(key: &OneTimeKey, text: &[u8]) -> Tag {
     if !rest.is_empty() {
         state.absorb(&padded(rest));
     }
-    state.absorb(&lengths(text.len()));
+    state.absorb(&lengths(text.len(), additional));
     finished(state.h, state.s)
 }
 

@@ -2,9 +2,7 @@
 //! calls these shows with a reference that the bytes are there.
 #![allow(unsafe_code)]
 
-use core::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm_storeu_si128, _mm256_loadu_si256, _mm256_storeu_si256,
-};
+use core::arch::x86_64::{__m128i, __m256i, _mm_loadu_si128, _mm256_loadu_si256, _mm256_storeu_si256};
 
 /// 32 bytes.
 pub(crate) type Vector = __m256i;
@@ -34,12 +32,4 @@ pub(crate) fn store(bytes: &mut [u8; 32], vector: Vector) {
 pub(crate) fn load_half(bytes: &[u8; 16]) -> Half {
     // SAFETY: the reference holds 16 readable bytes, and the instruction takes any alignment.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
-}
-
-/// At any alignment.
-#[inline]
-#[target_feature(enable = "avx2")]
-pub(crate) fn store_half(bytes: &mut [u8; 16], half: Half) {
-    // SAFETY: the reference holds 16 bytes that are ours to write, and the instruction takes any alignment.
-    unsafe { _mm_storeu_si128(bytes.as_mut_ptr().cast(), half) }
 }
