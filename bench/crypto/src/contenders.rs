@@ -8,7 +8,11 @@ use weir_crypto::{Aead, Open, Plaintext, Ring, Seal, TAG_BYTES};
 pub(crate) fn all() -> Vec<&'static dyn Aead> {
     let mut all: Vec<&'static dyn Aead> = vec![&Ring];
     #[cfg(target_arch = "x86_64")]
-    all.extend(weir_crypto::Avx2::detected().map(|avx2| avx2 as &dyn Aead));
+    {
+        use weir_crypto::Avx2;
+        let both = [Avx2::detected(), Avx2::alone()];
+        all.extend(both.into_iter().flatten().map(|avx2| avx2 as &dyn Aead));
+    }
     #[cfg(feature = "aws-lc")]
     all.push(&aws_lc::AwsLc);
     all.push(&RustCrypto);

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let contenders = contenders::all();
+    let contenders = settings.of(contenders::all());
     let figures = measure::all(&settings, &contenders);
     print!("{}", report::markdown(&figures));
     if let Err(error) = report::write(&figures, &settings.json) {

@@ -15,6 +15,8 @@ pub(crate) struct Settings {
     sizes: Vec<Size>,
     /// RUNS: rounds of which the median is taken.
     runs: usize,
+    /// CONTENDERS: names, all of them if empty.
+    contenders: Vec<String>,
     /// JSON: where the figures are written.
     pub(crate) json: PathBuf,
 }
@@ -42,8 +44,20 @@ impl Settings {
             batches: listed("BATCHES", "1 4 8 16 32 64 256")?,
             sizes: listed("SIZES", "64 128 256 512 1024 1420 8192 imix")?,
             runs: listed("RUNS", "31")?.into_iter().next().ok_or("RUNS is empty")?,
+            contenders: listed("CONTENDERS", "")?,
             json: std::env::var_os("JSON").map_or("target/bench/crypto.json".into(), PathBuf::from),
         })
+    }
+}
+
+impl Settings {
+    /// Those that are asked for.
+    pub(crate) fn of(&self, all: Vec<&'static dyn Aead>) -> Vec<&'static dyn Aead> {
+        let asked =
+            |name: &str| self.contenders.is_empty() || self.contenders.iter().any(|asked| asked == name);
+        all.into_iter()
+            .filter(|contender| asked(contender.name()))
+            .collect()
     }
 }
 
@@ -53,7 +67,7 @@ fn listed<T: FromStr>(name: &str, otherwise: &str) -> Result<Vec<T>, String> {
     words
         .map(|word| {
             word.parse()
-                .map_err(|_| format!("{name}: {word:?} is not a number above 0"))
+                .map_err(|_| format!("{name}: {word:?} is not understood"))
         })
         .collect()
 }

@@ -6,11 +6,14 @@
 mod cipher;
 mod mac;
 mod order;
+mod worth;
 
 use crate::batch::{Aead, Open, Seal, TAG_BYTES};
 use crate::poly1305::{self, Tag};
+use crate::ring_backend::Ring;
 use cipher::Cipher;
 use order::Order;
+use worth::worth;
 
 /// Packets that are laid out together. Their texts fit the second-level cache.
 const BURST: usize = 64;
@@ -19,25 +22,37 @@ const BURST: usize = 64;
 const SMALL: usize = 8;
 
 /// ChaCha20-Poly1305 across packets. A value of it exists only where the CPU has AVX2.
-pub struct Avx2(());
+pub struct Avx2 {
+    /// Whether ring does what it does faster.
+    yields: bool,
+}
 
 impl Avx2 {
-    /// The back end, if this CPU has the instructions.
+    /// The back end, if this CPU has the instructions. It leaves bursts to ring that are not worth the lanes, so that
+    /// none is slower than with ring.
     pub fn detected() -> Option<&'static Self> {
-        is_x86_feature_detected!("avx2").then_some(&Self(()))
+        is_x86_feature_detected!("avx2").then_some(&Self { yields: true })
+    }
+
+    /// The same without ring, whatever the burst: for tests, and to measure by.
+    pub fn alone() -> Option<&'static Self> {
+        is_x86_feature_detected!("avx2").then_some(&Self { yields: false })
     }
 }
 
 #[allow(unsafe_code)]
 impl Aead for Avx2 {
     fn name(&self) -> &'static str {
-        "avx2"
+        if self.yields { "avx2" } else { "avx2-alone" }
     }
 
     fn seal(&self, batch: &mut [Seal<'_>]) {
         for burst in batch.chunks_mut(BURST) {
-            if burst.len() <= SMALL {
-                // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
+            burst.iter().for_each(Seal::check);
+            if self.yields && !worth(burst) {
+                Ring.seal(burst);
+            } else if burst.len() <= SMALL {
+                // SAFETY: `self` exists, so the CPU was seen to have AVX2.
                 unsafe { seal::<SMALL>(burst) }
             } else {
                 // SAFETY: as above.
@@ -48,8 +63,11 @@ impl Aead for Avx2 {
 
     fn open(&self, batch: &mut [Open<'_>]) {
         for burst in batch.chunks_mut(BURST) {
-            if burst.len() <= SMALL {
-                // SAFETY: `self` is made by `detected` alone, which saw that the CPU has AVX2.
+            burst.iter().for_each(Open::check);
+            if self.yields && !worth(burst) {
+                Ring.open(burst);
+            } else if burst.len() <= SMALL {
+                // SAFETY: `self` exists, so the CPU was seen to have AVX2.
                 unsafe { open::<SMALL>(burst) }
             } else {
                 // SAFETY: as above.
@@ -61,7 +79,6 @@ impl Aead for Avx2 {
 
 #[target_feature(enable = "avx2")]
 fn seal<const PACKETS: usize>(burst: &mut [Seal<'_>]) {
-    burst.iter().for_each(Seal::check);
     let order = Order::new(burst);
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
     Cipher::new(&mut keys).run(burst, &order, 0);
@@ -74,7 +91,6 @@ fn seal<const PACKETS: usize>(burst: &mut [Seal<'_>]) {
 
 #[target_feature(enable = "avx2")]
 fn open<const PACKETS: usize>(burst: &mut [Open<'_>]) {
-    burst.iter().for_each(Open::check);
     let mut order = Order::new(burst);
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
     Cipher::new(&mut keys).one_time(burst, &order);
@@ -89,7 +105,7 @@ fn open<const PACKETS: usize>(burst: &mut [Open<'_>]) {
 fn verdicts(burst: &mut [Open<'_>], tags: &[Tag]) -> bool {
     let mut forged = false;
     for (job, tag) in burst.iter_mut().zip(tags) {
-        let (_, received) = job.ciphertext.split_last_chunk().expect("checked above");
+        let (_, received) = job.ciphertext.split_last_chunk().expect("every job is checked");
         job.authentic = poly1305::equal(tag, received);
         if !job.authentic {
             job.out.fill(0);

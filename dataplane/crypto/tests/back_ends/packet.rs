@@ -59,9 +59,16 @@ pub fn random(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed)
 }
 
-/// Every back end of this CPU.
+/// Every back end of this CPU, and those that leave some batches to another also alone.
 pub fn back_ends() -> Vec<&'static dyn Aead> {
-    able()
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_mut, reason = "all of them are able")
+    )]
+    let mut all = able();
+    #[cfg(target_arch = "x86_64")]
+    all.extend(weir_crypto::Avx2::alone().map(|avx2| avx2 as &dyn Aead));
+    all
 }
 
 /// What is received when nobody changes anything.
