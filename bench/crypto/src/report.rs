@@ -9,7 +9,8 @@ use std::path::Path;
 /// A table for each operation and batch: a row a contender, a column a size, the cycles and how many times the first
 /// contender's speed.
 pub(crate) fn markdown(figures: &[Figure]) -> String {
-    let mut text = String::new();
+    let mut text =
+        String::from("Cycles of the time-stamp counter to a byte (how many times the first row's speed).\n");
     for operation in [Operation::Seal, Operation::Open] {
         for batch in distinct(figures.iter().map(|figure| figure.batch)) {
             let table: Vec<&Figure> = figures

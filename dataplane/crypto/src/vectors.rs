@@ -16,6 +16,10 @@ struct Primitives {
 }
 
 fn all() -> Vec<Primitives> {
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_mut, reason = "there are no others")
+    )]
     let mut all = vec![Primitives {
         name: "portable",
         keystream: |key, nonce, blocks| {
@@ -25,7 +29,7 @@ fn all() -> Vec<Primitives> {
         tag: poly1305::portable::tag,
     }];
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") {
+    if crate::Avx2::alone().is_some() {
         all.extend(avx2::all());
     }
     all
