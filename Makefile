@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test soak bench bench-crypto fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build check test soak bench bench-crypto timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -104,9 +104,13 @@ bench: test-deps build peers ## Weir measured beside the peers (BENCH="tcp udp",
 
 # On one core, so that its clock and caches are one's own.
 bench-crypto: build-deps ## the AEAD back ends beside other libraries (BATCHES="1 32", SIZES="64 imix", RUNS=31, CORE=0)
-	@cargo build --quiet --release -p weir-bench-crypto --features aws-lc
+	@cargo build --quiet --release -p weir-bench-crypto --bin weir-bench-crypto --features aws-lc
 	@BATCHES="$(BATCHES)" SIZES="$(SIZES)" RUNS="$(RUNS)" CONTENDERS="$(CONTENDERS)" \
 		JSON=$(TARGET)/bench/crypto.json taskset --cpu-list $(or $(CORE),0) $(TARGET)/release/weir-bench-crypto
+
+timing: build-deps ## whether a secret changes the AEAD's time: Welch's t of two classes (SAMPLES=1000000, CORE=0)
+	@cargo build --quiet --release -p weir-bench-crypto --bin weir-timing
+	@SAMPLES="$(SAMPLES)" taskset --cpu-list $(or $(CORE),0) $(TARGET)/release/weir-timing
 
 # Before any test does so as root: what is downloaded belongs to the caller.
 kernels: test-deps
