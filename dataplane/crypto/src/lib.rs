@@ -2,7 +2,8 @@
 //!
 //! The shard describes a burst as [`Seal`] and [`Open`] jobs and calls the back end once; which instructions do the
 //! work is decided once at start. A job reads the received frame and writes a fresh one, so bytes change their home
-//! for free. This crate knows no packet formats, keeps no keys and allocates nothing; the engine is its only caller.
+//! for free. This crate knows no packet formats, keeps no keys, and allocates
+//! nothing once a back end is chosen; the engine is its only caller.
 #![deny(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
