@@ -146,6 +146,7 @@ fn side(namespace: Namespace, interface: u32, told: Told, mode: AttachMode) -> S
         queue: 0,
         copying: None,
         ring: 128,
+        busy_poll: false,
     };
     let udp = UdpOptions {
         port: PORT,

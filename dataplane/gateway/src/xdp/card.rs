@@ -33,6 +33,7 @@ pub struct Card {
     device: String,
     role: PortRole,
     mode: PortMode,
+    busy_poll: bool,
     /// Bytes of a frame.
     chunk: usize,
     program: ArrivalProgram,
@@ -94,6 +95,7 @@ impl Card {
         let card = Self {
             role: port.role,
             mode: port.mode,
+            busy_poll: port.busy_poll,
             chunk: chunk(&device),
             device,
             program,
@@ -369,6 +371,7 @@ impl Card {
             queue: shard.into(),
             copying,
             ring: RING,
+            busy_poll: self.busy_poll,
         };
         let socket = place
             .seat()
