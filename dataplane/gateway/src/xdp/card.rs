@@ -302,10 +302,19 @@ impl Card {
                 _attachment: attachment,
             })
         };
-        let attached = match self.mode {
-            PortMode::Generic => attach(AttachMode::Generic),
-            PortMode::ZeroCopy | PortMode::Driver => attach(AttachMode::Driver),
-            PortMode::Auto => match attach(AttachMode::Driver) {
+        // A device that cannot be read says by its driver's answer what it can do.
+        let nic = Nic::read(&self.device).ok();
+        let made_of_others = nic.as_ref().and_then(|nic| nic.link.made_of_others());
+        let attached = match (self.mode, made_of_others) {
+            (PortMode::Generic, _) | (PortMode::Auto, Some(_)) => attach(AttachMode::Generic),
+            (PortMode::ZeroCopy | PortMode::Driver, Some(kind)) => {
+                return Err(CardError::MadeOfOthers {
+                    device: self.device.clone(),
+                    kind: kind.to_owned(),
+                });
+            }
+            (PortMode::ZeroCopy | PortMode::Driver, None) => attach(AttachMode::Driver),
+            (PortMode::Auto, None) => match attach(AttachMode::Driver) {
                 Err(AttachError::NoDriver { .. }) => attach(AttachMode::Generic),
                 attached => attached,
             },
