@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test bench fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build check test soak bench fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -73,6 +73,11 @@ test: test-deps build peers kernels ## every test, with namespaces, peers and vi
 	cargo test --workspace --no-fail-fast \
 		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
 	$(MAKE) --no-print-directory test-vm
+
+soak: test-deps build ## mixed load with faults over AF_XDP, after which every frame is accounted for (SOAK_S=3600)
+	WEIR_SOAK_S=$(or $(SOAK_S),3600) WEIR=$(abspath $(TARGET)/release/weir) \
+		WEIR_DATAPLANE=$(abspath $(TARGET)/release/weir-dataplane) cargo test -p weir-bench --test root_xdp_soak \
+		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'") -- --nocapture
 
 test-vm: test-deps build kernels ## the tests that need other kernels, in QEMU
 	bench/vm/selftest

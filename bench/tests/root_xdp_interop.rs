@@ -15,7 +15,7 @@ use weir_bench::gateway_topology::{PORT, gateway_address, gateway_key, server_ad
 use weir_bench::tunnel::{Family, Side};
 use weir_bench::xdp_lab::{Calls, Setup, gateway_outside};
 use weir_bench::{Implementation, Ping, traceroute, wait};
-use xdp::{LIMIT, Pair, address, speak_over_af_xdp};
+use xdp::{LIMIT, PACE, Pair, SILENCE, address, speak_over_af_xdp};
 
 /// Bytes of each transfer.
 const BYTES: u64 = 2 << 20;
@@ -30,20 +30,16 @@ const LARGE_BYTES: u64 = if cfg!(debug_assertions) {
 /// Callers that there may be: the kernel's hash spreads them, and its key differs from boot to boot.
 const CALLERS_MOST: u16 = 64;
 
-/// For each combination of caller, IP version outside and preshared key in driver mode, and for some in generic mode.
+/// For each combination of mode, IP version outside, caller and preshared key.
 fn speaks_with(peer: Implementation) {
-    let calls = Family::BOTH
-        .map(|outer| [Calls::Client(outer), Calls::Gateway(outer)])
-        .concat();
-    let all = calls
-        .iter()
-        .flat_map(|calls| [(*calls, false, "driver"), (*calls, true, "driver")]);
-    let some = [
-        (Calls::Client(Family::V6), false, "generic"),
-        (Calls::Gateway(Family::V4), true, "generic"),
-    ];
-    for (calls, psk, mode) in all.chain(some) {
-        speak_over_af_xdp(peer, calls, psk, mode, BYTES);
+    for mode in ["driver", "generic"] {
+        for outer in Family::BOTH {
+            for calls in [Calls::Client(outer), Calls::Gateway(outer)] {
+                for psk in [false, true] {
+                    speak_over_af_xdp(peer, calls, psk, mode, BYTES);
+                }
+            }
+        }
     }
 }
 
@@ -110,6 +106,31 @@ fn the_server_learns_the_mtu_of_the_path() {
         assert!(route.contains("mtu 1420"), "{family:?}: {route}");
     }
     pair.transfer_all(LARGE_BYTES);
+}
+
+/// Catches a black hole for connections that were made when there was more room: their segments fit the tunnel no more, and
+/// nobody clamps them any more.
+#[test]
+fn connections_outlive_a_narrower_tunnel() {
+    let mut pair = Pair::up(Implementation::WireguardGo);
+    pair.await_bypass();
+    let wide = pair.lab.toml("");
+    let narrow = wide.replacen("[interface]\n", "[interface]\nmtu = 1280\n", 1);
+    let running = Family::BOTH.map(|family| pair.transfer(Side::Right, family, 4 * PACE, Some(PACE)));
+    for transfer in &running {
+        transfer.await_bytes(PACE, LIMIT).unwrap();
+    }
+    pair.lab.gateway.write(&narrow).unwrap();
+    pair.lab.gateway.reload().unwrap();
+    for (transfer, family) in running.into_iter().zip(Family::BOTH) {
+        let report = transfer
+            .finish()
+            .unwrap_or_else(|error| panic!("{family:?}: {error}: {:#?}", pair.lab.status()));
+        assert!(report.longest_silence <= SILENCE, "{family:?}: {report:?}");
+        let client = address(Side::Left, family);
+        let route = pair.lab.server.ip(&format!("route get {client}")).unwrap();
+        assert!(route.contains("mtu 1280"), "{family:?}: {route}");
+    }
 }
 
 fn handed_over(status: &Status) -> u64 {

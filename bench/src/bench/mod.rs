@@ -79,9 +79,7 @@ pub fn run(settings: &Settings) -> Result<Reports> {
     let gateway = asked(|&measure| measure != Measure::Xdp)
         .then(|| run_gateway(settings, &stage))
         .transpose()?;
-    let xdp = asked(|&measure| measure == Measure::Xdp)
-        .then(|| xdp::run(settings, &stage))
-        .transpose()?;
+    let xdp = asked(|&measure| measure == Measure::Xdp).then(|| xdp::run(settings, &stage));
     Ok(Reports { gateway, xdp })
 }
 

@@ -323,6 +323,7 @@ mod tests {
             settings: Settings {
                 measures: vec![Measure::Tcp],
                 rounds: 3,
+                xdp_rounds: 5,
                 seconds: 2,
                 cores: vec![0, 1],
                 xdp_cores: vec![0, 1, 2],

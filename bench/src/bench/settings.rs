@@ -10,6 +10,9 @@ use crate::Implementation;
 /// Rounds unless said otherwise.
 const ROUNDS: u32 = 3;
 
+/// The same for `xdp`, whose differences are small.
+const XDP_ROUNDS: u32 = 5;
+
 /// Rounds at most: an evening.
 const ROUNDS_MAX: u32 = 50;
 
@@ -40,6 +43,8 @@ pub struct Settings {
     pub measures: Vec<Measure>,
     /// How often each implementation has its turn.
     pub rounds: u32,
+    /// The same for the measure `xdp`.
+    pub xdp_rounds: u32,
     /// Seconds of one stream or window.
     pub seconds: u32,
     /// The cores of everything that runs.
@@ -54,8 +59,9 @@ pub struct Settings {
 
 impl Settings {
     /// Reads BENCH (names of measures), ROUNDS, WINDOW_S, CORES (`0,1` or `all`), IMPLEMENTATIONS (names) and
-    /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds, two seconds, the first two
-    /// cores (all of them for `xdp`), all, and a thread for each core. An error names the variable, its value and what was expected.
+    /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds (five of `xdp`), two seconds, the
+    /// first two cores (all of them for `xdp`), all, and a thread for each core. An error names the variable, its value
+    /// and what was expected.
     pub fn read() -> Result<Self, String> {
         let allowed = cores::allowed().map_err(|error| error.to_string())?;
         Self::parse(&std::env::vars().collect(), &allowed)
@@ -90,6 +96,7 @@ impl Settings {
         Ok(Self {
             measures: or_all(measures, &Measure::ALL),
             rounds: number("ROUNDS", &words("ROUNDS"), ROUNDS, ROUNDS_MAX)?,
+            xdp_rounds: number("ROUNDS", &words("ROUNDS"), XDP_ROUNDS, ROUNDS_MAX)?,
             seconds: number("WINDOW_S", &words("WINDOW_S"), SECONDS, SECONDS_MAX)?,
             boringtun_threads: match words("BORINGTUN_THREADS").as_slice() {
                 [] => None,
@@ -158,6 +165,7 @@ mod tests {
         let settings = settings(&[("ROUNDS", ""), ("BENCH", " ")]).unwrap();
         assert_eq!(settings.measures, Measure::ALL);
         assert_eq!((settings.rounds, settings.seconds), (ROUNDS, SECONDS));
+        assert_eq!(settings.xdp_rounds, XDP_ROUNDS);
         assert_eq!(settings.cores, [0, 1]);
         assert_eq!(settings.xdp_cores, [0, 1, 2, 5]);
         assert_eq!(settings.boringtun_threads, None);

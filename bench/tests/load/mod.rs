@@ -5,12 +5,13 @@
     reason = "each test program uses a part of it, and fails by panicking"
 )]
 
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use weir_bench::tunnel::{Family, Side};
-use weir_bench::wait;
+use weir_bench::{LabError, wait};
 
 use crate::xdp::Pair;
 
@@ -44,9 +45,11 @@ pub fn amid_load<T>(pair: &Pair, work: impl FnOnce(&Load) -> T) -> T {
             let load = &load;
             scope.spawn(move || {
                 while !load.stop.load(Ordering::Relaxed) {
-                    let report = pair.transfer(from, family, BYTES, Some(BYTES_PER_S)).finish();
-                    report.unwrap_or_else(|error| panic!("{from:?}: {error}: {:#?}", pair.lab.status()));
-                    load.arrived[place].fetch_add(BYTES, Ordering::Relaxed);
+                    match pair.transfer(from, family, BYTES, Some(BYTES_PER_S)).finish() {
+                        Ok(_) => drop(load.arrived[place].fetch_add(BYTES, Ordering::Relaxed)),
+                        Err(error) if is_unreachable(&error) => thread::sleep(Duration::from_millis(100)),
+                        Err(error) => panic!("{from:?}: {error}: {:#?}", pair.lab.status()),
+                    }
                 }
             });
         }
@@ -56,6 +59,17 @@ pub fn amid_load<T>(pair: &Pair, work: impl FnOnce(&Load) -> T) -> T {
         wait::until_true("a transfer each way", Duration::from_secs(60), both).unwrap();
         done
     })
+}
+
+/// Whether a connection was refused by a router, as it is when it begins while there is no way to the other side.
+fn is_unreachable(error: &LabError) -> bool {
+    let LabError::Io { source, .. } = error else {
+        return false;
+    };
+    matches!(
+        source.kind(),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable
+    )
 }
 
 /// Ends the load, also when what was tried under it failed.

@@ -16,7 +16,7 @@ pub const INTERFACE_NAME: &str = "a device name of 1 to 15 characters without '/
 
 /// What scripts need to know, below the help of the program.
 const EXIT_STATUS: &str = "Exit status: 0 done; 1 refused or failed, and why on standard error (for doctor: something is bad); \
-    2 wrong usage; run ends with the data plane's own.";
+    2 wrong usage; 141 nobody reads the output any more; run ends with the data plane's own.";
 
 #[derive(Parser)]
 #[command(

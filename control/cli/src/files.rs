@@ -137,12 +137,16 @@ pub fn replace(path: &Path, text: &str) -> Outcome<()> {
     outcome.map_err(Failure::file(path, "cannot be replaced"))
 }
 
-/// Writes a new file of mode 0600; one that is there already is left alone and an error.
+/// Writes a new file of mode 0600, which a power cut later does not take; one that is there already is left alone and an
+/// error.
 pub fn create_private(path: &Path, text: &str) -> Outcome<()> {
     let mut file = private()
         .open(path)
         .map_err(Failure::file(path, "cannot be created"))?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let written = file
+        .write_all(text.as_bytes())
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder(path));
     if written.is_err() {
         let _ = fs::remove_file(path);
     }
@@ -152,7 +156,14 @@ pub fn create_private(path: &Path, text: &str) -> Outcome<()> {
 /// Makes a folder of mode 0700, and those above it, where they are missing.
 pub fn create_private_folder(path: &Path) -> Outcome<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(Failure::file(path, "cannot be created"))
+    made.and_then(|()| sync_folder(path))
+        .map_err(Failure::file(path, "cannot be created"))
+}
+
+/// Puts the name of a file on the disk: its content alone is found by nobody.
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 /// Where a configuration really is.

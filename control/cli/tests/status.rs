@@ -188,3 +188,16 @@ fn another_version_is_refused_by_name() {
     );
     refused(&place.weir(&["status", "weirtest"]), &[&versions]);
 }
+
+// Catches one data plane that cannot be asked, as one of the last release that still runs, hiding all others.
+#[test]
+fn those_that_answer_are_shown_beside_one_that_does_not() {
+    let place = Place::new("");
+    let _old = FakeGateway::start(&place, "weirold", weir_abi::VERSION + 1, done);
+    let _good = FakeGateway::start(&place, "weirtest", weir_abi::VERSION, |_| {
+        Reply::Status(Box::new(status("weirtest")))
+    });
+    let output = place.weir(&["status"]);
+    assert!(out(&output).contains("weirtest"), "{}", out(&output));
+    refused(&output, &["weirold: the data plane speaks version"]);
+}

@@ -27,6 +27,9 @@ pub enum Admission {
     Quarantined,
 }
 
+/// A token, in the millionths in which buckets count.
+const TOKEN: u64 = 1_000_000;
+
 /// A token bucket: refilled at a rate, holding at most a second's worth.
 #[derive(Clone, Copy)]
 pub struct Bucket {
@@ -45,22 +48,30 @@ impl Bucket {
 
     /// Takes a token if there is one; `per_s` is the bucket's rate.
     pub fn take(&mut self, now: Instant, per_s: u32) -> bool {
+        let there = self.refill(now, per_s);
+        if there {
+            self.tokens_micro -= TOKEN;
+        }
+        there
+    }
+
+    /// Fills the bucket up to now, and says whether there is a token.
+    fn refill(&mut self, now: Instant, per_s: u32) -> bool {
         let passed_us = now.since(self.filled).min(Duration::from_secs(1)).as_micros() as u64;
         let most = u64::from(per_s) * 1_000_000;
         if passed_us > 0 {
             self.tokens_micro = (self.tokens_micro + passed_us * u64::from(per_s)).min(most);
             self.filled = now;
         }
-        let taken = self.tokens_micro >= 1_000_000;
-        if taken {
-            self.tokens_micro -= 1_000_000;
-        }
-        taken
+        self.tokens_micro >= TOKEN
     }
 }
 
+/// What is held against a proved source.
 #[derive(Clone, Copy)]
 struct Source {
+    /// Whose it is: bits of its keyed hash beyond those that chose the place.
+    tag: u32,
     bucket: Bucket,
     failures: u8,
     quarantined_until: Instant,
@@ -111,11 +122,7 @@ pub struct Limiter {
 impl Limiter {
     /// Full buckets. `secret` is random and keys the choice of a source's bucket.
     pub fn new(rates: Rates, secret: [u64; 2]) -> Self {
-        let source = Source {
-            bucket: Bucket::full(rates.source_per_s),
-            failures: 0,
-            quarantined_until: Instant::BOOT,
-        };
+        let source = Source::new(0, rates);
         Self {
             rates,
             strangers: Bucket::full(rates.strangers_per_s),
@@ -150,16 +157,19 @@ impl Limiter {
         }
     }
 
-    /// Decides on a message whose mac2 proves its source.
+    /// Decides on a message whose mac2 proves its source. One that its source's limit refuses costs its network nothing, and
+    /// the other way round.
     pub fn proved(&mut self, now: Instant, source: IpAddr) -> Admission {
-        let at = self.place(source);
-        if self.sources[at].quarantined_until > now {
-            return Admission::Quarantined;
-        }
-        let network = self.place(network(source));
-        let within = self.sources[at].bucket.take(now, self.rates.source_per_s)
-            && self.networks[network].take(now, self.rates.network_per_s());
-        if within {
+        let rates = self.rates;
+        let network = self.hash(network(source)).0;
+        let within_network = self.networks[network].refill(now, rates.network_per_s());
+        let within_source = match self.source(now, source) {
+            Some(source) if source.quarantined_until > now => return Admission::Quarantined,
+            Some(source) if within_network => source.bucket.take(now, rates.source_per_s),
+            Some(_) => false,
+            None => true,
+        };
+        if within_source && self.networks[network].take(now, rates.network_per_s()) {
             Admission::Admit
         } else {
             Admission::SourceLimited
@@ -168,8 +178,9 @@ impl Limiter {
 
     /// A handshake of a proved source failed.
     pub fn failed(&mut self, now: Instant, source: IpAddr) {
-        let at = self.place(source);
-        let source = &mut self.sources[at];
+        let Some(source) = self.source(now, source) else {
+            return;
+        };
         source.failures += 1;
         if source.failures >= QUARANTINE_FAILURES {
             source.failures = 0;
@@ -178,9 +189,10 @@ impl Limiter {
     }
 
     /// A handshake of a proved source came to be.
-    pub fn succeeded(&mut self, source: IpAddr) {
-        let at = self.place(source);
-        self.sources[at].failures = 0;
+    pub fn succeeded(&mut self, now: Instant, source: IpAddr) {
+        if let Some(source) = self.source(now, source) {
+            source.failures = 0;
+        }
     }
 
     /// Whether strangers are asked for cookies.
@@ -197,10 +209,38 @@ impl Limiter {
         tells
     }
 
-    fn place(&self, source: IpAddr) -> usize {
+    /// What is held against a source. Two can fall to one place: the later takes it over with a clean slate, but not from
+    /// one in quarantine; then nothing is held against it but its network's limit. Whoever has many addresses could
+    /// otherwise put the owners of others into quarantine.
+    fn source(&mut self, now: Instant, source: IpAddr) -> Option<&mut Source> {
+        let (at, tag) = self.hash(source);
+        let held = &mut self.sources[at];
+        if held.tag != tag {
+            if held.quarantined_until > now {
+                return None;
+            }
+            *held = Source::new(tag, self.rates);
+        }
+        Some(held)
+    }
+
+    /// The place of an address, and its tag there.
+    fn hash(&self, address: IpAddr) -> (usize, u32) {
         let mut hasher = FoldHasher::with_seed(self.secret.0, &self.secret.1);
-        source.hash(&mut hasher);
-        hasher.finish() as usize % SOURCE_BUCKETS
+        address.hash(&mut hasher);
+        let hash = hasher.finish();
+        (hash as usize % SOURCE_BUCKETS, (hash >> 32) as u32)
+    }
+}
+
+impl Source {
+    fn new(tag: u32, rates: Rates) -> Self {
+        Self {
+            tag,
+            bucket: Bucket::full(rates.source_per_s),
+            failures: 0,
+            quarantined_until: Instant::BOOT,
+        }
     }
 }
 
@@ -245,7 +285,7 @@ mod tests {
             let secret = [seed.wrapping_mul(0x9e37_79b9_7f4a_7c15), seed];
             let limiter = Limiter::new(Rates::default(), secret);
             let places: std::collections::HashSet<usize> =
-                (0..256).map(|last| limiter.place(ip(last))).collect();
+                (0..256).map(|last| limiter.hash(ip(last)).0).collect();
             // 256 at random among 4,096 buckets leave 248 different ones on average.
             assert!(places.len() > 220, "secret {secret:?}: {} buckets", places.len());
         }
@@ -288,7 +328,7 @@ mod tests {
         // Which sources share a bucket follows from the secret.
         let good = (2..=255)
             .map(ip)
-            .find(|other| limiter.place(*other) != limiter.place(bad));
+            .find(|other| limiter.hash(*other).0 != limiter.hash(bad).0);
         let good = good.expect("254 sources do not share one bucket");
         for _ in 0..QUARANTINE_FAILURES {
             limiter.failed(at(0), bad);
@@ -308,5 +348,44 @@ mod tests {
             .count();
         let rate = SOURCE_PER_S as usize;
         assert!((10 * rate..=11 * rate).contains(&admitted), "{admitted}");
+    }
+
+    /// Address n of somebody who has as many as they like, 256 to each of a thousand networks.
+    fn one_of_many(n: u32) -> IpAddr {
+        let bits = 0x2001_0db8 << 96 | u128::from(n % 1000) << 72 | u128::from(n / 1000 % 256);
+        core::net::Ipv6Addr::from_bits(bits).into()
+    }
+
+    // Catches sources put into quarantine by somebody else, who has enough addresses to fail from that each place has one.
+    #[test]
+    fn whoever_has_many_addresses_puts_nobody_else_into_quarantine() {
+        let mut limiter = Limiter::new(Rates::default(), [1, 2]);
+        for n in 0..50_000 {
+            for _ in 0..QUARANTINE_FAILURES {
+                limiter.failed(at(0), one_of_many(n));
+            }
+        }
+        let quarantined =
+            |limiter: &mut Limiter, source| limiter.proved(at(1), source) == Admission::Quarantined;
+        let own = (0..50_000).filter(|n| quarantined(&mut limiter, one_of_many(*n)));
+        assert!(
+            own.count() > SOURCE_BUCKETS / 2,
+            "those who failed are in quarantine as far as there is room"
+        );
+        assert_eq!((0..256).filter(|n| quarantined(&mut limiter, ip(*n))).count(), 0);
+    }
+
+    // Catches sources whose tokens are spent by messages that their senders' networks were refused.
+    #[test]
+    fn whoever_has_many_addresses_spends_nobody_else_s_tokens() {
+        let mut limiter = Limiter::new(Rates::default(), [1, 2]);
+        for n in 0..500_000u32 {
+            limiter.proved(at(u64::from(n / 500)), one_of_many(n % 10 + n / 10 % 256 * 1000));
+        }
+        let admitted = (0..100).filter(|n| limiter.proved(at(1000), ip(n * 1000)) == Admission::Admit);
+        assert!(
+            admitted.count() >= 95,
+            "but for those whose place or network's place is taken"
+        );
     }
 }

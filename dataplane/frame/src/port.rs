@@ -147,6 +147,10 @@ pub trait Port: Send {
     /// What the port counted.
     fn counters(&self) -> PortCounters;
 
+    /// The shard slept until something woke it, which may have been this port. One that looks less often where it lately
+    /// found nothing looks everywhere at its next receive.
+    fn woke(&mut self) {}
+
     /// Whether a path whose local address the kernel refused was sent without it since the last call: the engine
     /// then forgets the address of that peer. Taken one at a time; `None` when there is no more.
     fn forgotten_source(&mut self) -> Option<core::net::SocketAddr>;

@@ -25,6 +25,7 @@ use weir_abi::desired::Origin;
 use weir_config::key::KeyFile;
 use weir_config::{Config, Offload, Shards, Steering};
 use weir_engine::{RaiseCeiling, Rates, Stamps};
+use weir_nic::Nic;
 use weir_sockets::{OffloadChoice, SteeringChoice};
 
 /// The MTU of a drop-in's device, as every WireGuard device has it at first.
@@ -319,9 +320,17 @@ fn rates(config: &Config) -> Rates {
 
 fn shards(config: &Config) -> usize {
     match config.dataplane.shards {
-        Shards::Auto => cores().min(SHARDS_AUTO_MOST),
+        Shards::Auto => cores().min(SHARDS_AUTO_MOST).min(queues(config)),
         Shards::Count(count) => usize::from(count.get()),
     }
+}
+
+/// As many queues as the device of AF_XDP with most of them has: a shard beyond would hardly get a packet. No limit where
+/// nothing is known of any.
+fn queues(config: &Config) -> usize {
+    let devices = config.ports.iter().map(|port| &port.device);
+    let queues = devices.filter_map(|device| Nic::read(device).ok().map(|nic| nic.rx_queues));
+    queues.max().map_or(usize::MAX, |most| most.max(1) as usize)
 }
 
 fn open_state(config: &Config) -> Result<(Arc<Saver>, State), String> {

@@ -4,7 +4,7 @@
 //! background. `weir-dataplane --config FILE` runs a configured gateway in the foreground.
 
 use clap::Parser;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tracing::level_filters::LevelFilter;
@@ -32,7 +32,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             for line in error.lines() {
-                eprintln!("weir-dataplane: {line}");
+                // Where nobody reads it, the exit code says it.
+                let _ = writeln!(io::stderr(), "weir-dataplane: {line}");
             }
             ExitCode::FAILURE
         }
@@ -81,9 +82,11 @@ fn run(arguments: Arguments) -> Result<(), String> {
 
 fn log_to_stderr(level: LevelFilter) {
     tracing_subscriber::fmt()
+        // It would tell of a line that cannot be written by writing it there too, and end the thread when that fails.
+        .log_internal_errors(false)
         .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .init();
 }

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use core::sync::atomic::{AtomicBool, Ordering};
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
@@ -99,22 +99,52 @@ pub struct ShardThread {
     thread: JoinHandle<(Links, Vec<Box<dyn Port>>)>,
 }
 
+/// Why there is no thread, and what is left of the shard.
+pub struct Unstarted {
+    /// Why.
+    pub error: io::Error,
+    /// Its ends of the rings.
+    pub links: Links,
+    /// Its ports.
+    pub ports: Vec<Box<dyn Port>>,
+}
+
 impl ShardThread {
     /// Starts the thread. `descriptors` are those of the shard's ports.
-    pub fn start(parts: ShardParts, commands: Sender<Command>, descriptors: &[RawFd]) -> io::Result<Self> {
-        let waking = Arc::new(Waking::new()?);
-        for &descriptor in descriptors {
-            waking.listen(borrow(descriptor))?;
-        }
+    ///
+    /// # Errors
+    /// [`Unstarted`]; nothing stays behind.
+    pub fn start(
+        parts: ShardParts,
+        commands: Sender<Command>,
+        descriptors: &[RawFd],
+    ) -> Result<Self, Box<Unstarted>> {
+        let number = parts.links.shard();
+        // The parts follow by a channel, for a thread that cannot be started would take them along.
+        let (sender, receiver) = bounded::<ShardParts>(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let started = waking(descriptors).and_then(|waking| {
+            let (inside, stopping) = (Arc::clone(&waking), Arc::clone(&stop));
+            let thread = std::thread::Builder::new()
+                .name(format!("weir-shard-{number}"))
+                .spawn(move || {
+                    let parts = receiver.recv().expect("the parts follow");
+                    run(Shard::new(parts, now()), &inside, &stopping)
+                })?;
+            Ok((waking, thread))
+        });
+        let (waking, thread) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                let (links, ports) = (parts.links, parts.ports);
+                return Err(Box::new(Unstarted { error, links, ports }));
+            }
+        };
         let alarm = Arc::clone(parts.links.alarm());
         let bell = Arc::clone(&waking);
         alarm.set_wake(Box::new(move || bell.ring()));
-        let stop = Arc::new(AtomicBool::new(false));
-        let number = parts.links.shard();
-        let (inside, stopping) = (Arc::clone(&waking), Arc::clone(&stop));
-        let thread = std::thread::Builder::new()
-            .name(format!("weir-shard-{number}"))
-            .spawn(move || run(Shard::new(parts, now()), &inside, &stopping))?;
+        // The thread waits for them.
+        let _ = sender.send(parts);
         Ok(Self {
             commands,
             waking,
@@ -145,6 +175,15 @@ impl ShardThread {
         self.waking.ring();
         self.thread.join().expect("a shard's thread does not panic")
     }
+}
+
+/// What wakes a thread, listening to these.
+fn waking(descriptors: &[RawFd]) -> io::Result<Arc<Waking>> {
+    let waking = Waking::new()?;
+    for &descriptor in descriptors {
+        waking.listen(borrow(descriptor))?;
+    }
+    Ok(Arc::new(waking))
 }
 
 fn run(mut shard: Shard, waking: &Waking, stop: &AtomicBool) -> (Links, Vec<Box<dyn Port>>) {

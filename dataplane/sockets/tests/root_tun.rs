@@ -207,6 +207,7 @@ fn between(
                 for (a, b) in pairs {
                     add(&mut counters.0, a.counters());
                     add(&mut counters.1, b.counters());
+                    assert_eq!((a.abroad(), b.abroad()), (0, 0), "what lies posted is at home");
                     let all = PoolSize::default();
                     assert_eq!(Box::new(a).into_pool().free(), (all.small, all.large));
                     assert_eq!(Box::new(b).into_pool().free(), (all.small, all.large));

@@ -206,6 +206,7 @@ fn any_length_costs_at_most_one_counted_drop() {
             assert_eq!(lens, whole);
             assert_eq!(datagrams(&mut b, frames)[0], payload(whole[0], 7));
             assert_eq!(b.counters().rx_too_long, expected_drops);
+            assert_eq!(b.abroad(), 0, "what lies posted is at home");
             let frames = b.frames();
             assert_eq!(Box::new(b).into_pool().free(), (frames - large, large));
         }

@@ -375,3 +375,34 @@ fn thousands_of_peers_move_at_once_without_loss() {
         world.sim.assert_frames_home();
     }
 }
+
+// Catches a session whose datagrams are lost where its index was set aside: the answer was still being computed when the
+// index's slot changed hands, and no program steers what arrives at an AF_XDP queue to the slot's new owner.
+#[test]
+fn an_answer_under_way_while_its_slot_changes_hands_is_found_from_everywhere() {
+    for seed in seeds(4) {
+        let mut world = Clients::new(seed, 2, 40);
+        world.sim.gateways[A].worker_paused = true;
+        for client in 0..40 {
+            world.initiate(client);
+        }
+        world.sim.run_for(10 * MS);
+        let now = world.sim.now_ns;
+        world.sim.gateways[A].set_shards(4, now);
+        world.sim.run_for(10 * MS);
+        world.sim.gateways[A].worker_paused = false;
+        world.sim.run_for(100 * MS);
+        for client in 0..40 {
+            assert!(world.poll(client).contains(&Received::Session), "client {client}");
+        }
+        for shard in 0..4 {
+            world.sim.gateways[A].wan_steering = WanSteering::All(shard);
+            for client in 0..40 {
+                world.echo(client);
+            }
+        }
+        let drops = world.sim.gateways[A].drops();
+        assert_eq!(drops, [], "seed {seed}");
+        world.sim.assert_frames_home();
+    }
+}

@@ -238,6 +238,10 @@ impl<S: Site> Port for LanPort<S> {
         self.ways.counters()
     }
 
+    fn woke(&mut self) {
+        self.ways.woke();
+    }
+
     fn forgotten_source(&mut self) -> Option<SocketAddr> {
         self.ways.forgotten_source()
     }

@@ -1,4 +1,4 @@
-//! The system calls of AF_XDP sockets, one each.
+//! The system calls of AF_XDP sockets, one each, and the one instruction that is none of the language's.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -54,6 +54,19 @@ pub(crate) fn bind(socket: BorrowedFd<'_>, address: &libc::sockaddr_xdp) -> io::
     let pointer = (address as *const libc::sockaddr_xdp).cast::<libc::sockaddr>();
     // SAFETY: pointer and length are those of `address`, which the kernel only reads.
     check(unsafe { libc::bind(socket.as_raw_fd(), pointer, length) }).map(drop)
+}
+
+/// Has the processor fetch the first line of some bytes, where it can be told to.
+#[inline]
+pub(crate) fn prefetch(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: it has no effect but on caches, whatever it points to, and every x86-64 processor has it.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
 }
 
 /// Has the kernel take what waits in the transmit ring.

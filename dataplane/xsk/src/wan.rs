@@ -86,7 +86,8 @@ impl<S: Site> WanPort<S> {
         if lies_elsewhere(path.remote, self.site.interface()) {
             return false;
         }
-        let Some(hop) = self.site.hop(path.remote.ip()) else {
+        let destination = unmapped(path.remote);
+        let Some(hop) = self.site.hop(destination.ip()) else {
             return false;
         };
         let source = match path.local {
@@ -100,7 +101,7 @@ impl<S: Site> WanPort<S> {
         let outer = Outer {
             macs: hop.macs,
             source: SocketAddr::new(source, self.site.port()),
-            destination: path.remote,
+            destination,
             traffic_class: frame.meta.traffic_class,
             id: self.id,
         };
@@ -122,6 +123,14 @@ impl<S: Site> WanPort<S> {
         if self.forgotten.len() < FORGOTTEN {
             self.forgotten.push_back(remote);
         }
+    }
+}
+
+/// An address with an IPv4 address never in its IPv6-mapped form: that is none on the wire (RFC 4291 section 2.5.5.2).
+fn unmapped(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
     }
 }
 
@@ -214,6 +223,10 @@ impl<S: Site> Port for WanPort<S> {
 
     fn counters(&self) -> PortCounters {
         self.ways.counters()
+    }
+
+    fn woke(&mut self) {
+        self.ways.woke();
     }
 
     fn forgotten_source(&mut self) -> Option<SocketAddr> {

@@ -4,7 +4,8 @@
 use crate::seat::Seat;
 use weir_frame::{Frame, FramePool, Home, Port, PortCounters, PortMode};
 
-/// In one of so many batches the ordinary port comes before the queue, which else could fill them all.
+/// In one of so many batches the ordinary port comes before the queue, which else could fill them all. One that had nothing
+/// is left alone until then, for every look is a system call.
 const ORDINARY_TURN: u32 = 8;
 
 /// A queue and an ordinary port of one home, whose frames are the one port's.
@@ -19,6 +20,8 @@ pub(crate) struct Ways {
     carried: Vec<usize>,
     slow: Vec<Frame>,
     batches: u32,
+    /// Whether the ordinary port had nothing when it was last looked at.
+    quiet: bool,
     /// What went by the queue or was dropped; the ordinary port counts its own.
     pub counted: PortCounters,
 }
@@ -41,6 +44,7 @@ impl Ways {
             carried: Vec::with_capacity(256),
             slow: Vec::with_capacity(256),
             batches: 0,
+            quiet: false,
             counted: PortCounters::default(),
         }
     }
@@ -64,23 +68,34 @@ impl Ways {
         self.queue.receive(arrived, limit);
     }
 
-    /// Appends frames that the ordinary port received, at most `limit`. Says how many.
+    /// Appends frames that the ordinary port received, at most `limit`, unless it is quiet. Says how many.
     pub fn receive_ordinary(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
-        if limit == 0 {
+        if limit == 0 || self.quiet {
             return 0;
         }
-        self.ordinary.receive(out, limit)
+        self.look(out, limit)
     }
 
-    /// As [`Ways::receive_ordinary`], at the beginning of a batch: nothing, but for one batch in [`ORDINARY_TURN`], of
-    /// which the ordinary port may have half.
+    /// Appends frames that the ordinary port received at the beginning of a batch: none, but for one batch in
+    /// [`ORDINARY_TURN`], of which the port may have half.
     pub fn receive_ordinary_in_turn(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
         self.batches = (self.batches + 1) % ORDINARY_TURN;
         if self.batches == 0 {
-            self.receive_ordinary(out, limit.div_ceil(2))
+            self.look(out, limit.div_ceil(2))
         } else {
             0
         }
+    }
+
+    /// The shard slept: what woke it may be the ordinary port's.
+    pub fn woke(&mut self) {
+        self.quiet = false;
+    }
+
+    fn look(&mut self, out: &mut Vec<Frame>, limit: usize) -> usize {
+        let count = self.ordinary.receive(out, limit);
+        self.quiet = count == 0;
+        count
     }
 
     /// Whether a frame lies where the queue can send it from.

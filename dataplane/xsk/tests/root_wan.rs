@@ -146,6 +146,7 @@ fn side(namespace: Namespace, interface: u32, told: Told, mode: AttachMode) -> S
         queue: 0,
         copying: None,
         ring: 128,
+        busy_poll: false,
     };
     let udp = UdpOptions {
         port: PORT,
@@ -333,4 +334,14 @@ fn a_link_local_address_is_one_of_its_link_alone() {
     assert_eq!(left.by_queue().1, 0, "the kernel is to send it");
     left.send(&message(2, 100), near(here));
     assert_eq!(left.by_queue().1, 1, "it is the device's own link");
+}
+
+/// Catches an IPv4 address in its IPv6-mapped form, as some tools write endpoints, sent to as if it were one of IPv6.
+#[test]
+fn a_mapped_address_is_the_ipv4_address_that_it_is() {
+    let topology = Topology::new().unwrap();
+    let [mut left, mut right] = sides(&topology, AttachMode::Driver);
+    left.send(&message(1, 100), to("::ffff:192.0.2.2"));
+    assert_eq!(right.next().1.remote, "192.0.2.1:51820".parse().unwrap());
+    assert_eq!(left.by_queue().1, 1);
 }

@@ -18,6 +18,7 @@ mod packet;
 mod pure;
 pub mod replay;
 mod rotation;
+pub mod router;
 pub mod session;
 mod text;
 pub mod timers;
@@ -35,6 +36,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("wire_virtio", wire::virtio_header),
     ("wire_segment", offload::segment),
     ("wire_coalesce", offload::coalesce),
+    ("wire_forward", router::forward),
+    ("wire_arrival", router::arrivals),
+    ("wire_outer", router::outer),
     ("noise_initiation", messages::initiation),
     ("noise_response", messages::response),
     ("noise_cookie_reply", messages::cookie_reply),

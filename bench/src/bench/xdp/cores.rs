@@ -1,6 +1,5 @@
 //! Which core does what.
 
-use super::super::cores;
 use super::threads::Thread;
 use super::window::Worker;
 use crate::{LabError, Result};
@@ -49,11 +48,6 @@ impl Cores {
         } else {
             Worker::new(shard, self.other)
         }
-    }
-
-    /// Holds the calling thread, and what it starts, to the cores of everything else.
-    pub fn hold_to_rest(&self) -> Result<()> {
-        cores::hold(&self.rest)
     }
 }
 

@@ -10,7 +10,6 @@ use weir_wire::ethernet;
 use weir_wire::outer::{LEN_V4, Outer};
 use weir_wire::wireguard::TRANSPORT_HEADER_LEN;
 
-use super::super::cores::hold;
 use super::super::pair::TUNNEL_MTU;
 use super::super::sessions;
 use super::lab::{FAR, GATEWAY, INNER, Lab, SERVER, Wire};
@@ -193,12 +192,11 @@ fn frame(wire: &Wire, source: SocketAddr, destination: SocketAddr, mut bytes: Ve
     bytes
 }
 
-/// The frames of a case for a contender with this session, or with none, made on all of these cores.
-pub(super) fn of(lab: &Lab, case: Case, session: Option<&mut Keypair>, cores: &[usize]) -> Result<Frames> {
-    hold(cores)?;
+/// The frames of a case for a contender with this session, or with none.
+pub(super) fn of(lab: &Lab, case: Case, session: Option<&mut Keypair>, cores: usize) -> Result<Frames> {
     match (case.direction, session) {
         (Direction::Out, _) => Ok(plain(lab, case.bytes)),
         (Direction::In, None) => Ok(hollow(lab, case.bytes)),
-        (Direction::In, Some(session)) => sealed(lab, case.bytes, session, cores.len()),
+        (Direction::In, Some(session)) => sealed(lab, case.bytes, session, cores),
     }
 }

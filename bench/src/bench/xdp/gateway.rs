@@ -58,11 +58,20 @@ impl Gateway {
         })
     }
 
-    /// Frames that one shard handed to another so far.
-    pub fn handed_over(&self) -> Result<u64> {
+    /// Frames that a shard received since it began, and how many of them it handed to another.
+    pub fn received_and_handed_over(&self, shard: usize) -> Result<[u64; 2]> {
         let status = self.configured.status()?;
-        let shards = status["shards"].as_array().into_iter().flatten();
-        Ok(shards.filter_map(|shard| shard["handed_over"].as_u64()).sum())
+        let shard = &status["shards"][shard];
+        let ports = shard["ports"].as_array().into_iter().flatten();
+        let received = ports.filter_map(|port| port["rx_frames"].as_u64()).sum();
+        match shard["handed_over"].as_u64() {
+            Some(handed) if received > 0 => Ok([received, handed]),
+            Some(_) | None => Err(LabError::Unreadable {
+                program: "weir status",
+                expected: "frames that the shard received",
+                output: shard.to_string(),
+            }),
+        }
     }
 }
 

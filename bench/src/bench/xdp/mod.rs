@@ -20,23 +20,32 @@ mod window;
 
 pub use report::Report;
 
+use std::thread;
+use std::time::Duration;
+
+use weir_noise::Keypair;
 use weir_xdp_prog::AttachMode;
 
+use super::Settings;
+use super::cores::hold;
 use super::interrupt::Stage;
-use super::{Settings, cores as hold};
 use crate::{LabError, Result};
 use cores::Cores;
+use frames::Frames;
 use gateway::Gateway;
 use lab::Lab;
 use stores::Stores;
 use threads::Thread;
-use window::{Window, Worker, Workers};
+use window::{Window, Worker};
 
 /// Sizes of inner IPv4 packets.
 const SIZES: [usize; 3] = [64, 512, 1420];
 
 /// Of the packets that are to be handed over, so many in a hundred are at least, or the window is none.
 const HANDED_OVER_PERCENT: u64 = 95;
+
+/// After a window, time in which shards empty their queues.
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// What is measured at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,12 +76,21 @@ enum Mover {
     HandedOver,
 }
 
-/// Takes every case in every round, saying on standard error what it finds.
-pub(super) fn run(settings: &Settings, stage: &Stage) -> Result<Report> {
-    let cores = Cores::of(&settings.xdp_cores)?;
+/// Takes every case in every round, saying on standard error what it finds. What ends it early is in the report.
+pub(super) fn run(settings: &Settings, stage: &Stage) -> Report {
     let mut report = Report::new(settings, ticks::per_second());
+    if let Err(error) = take_rounds(settings, stage, &mut report) {
+        eprintln!("xdp: {error}");
+        report.failed("xdp", &error);
+    }
+    report
+}
+
+fn take_rounds(settings: &Settings, stage: &Stage, report: &mut Report) -> Result<()> {
+    let cores = Cores::of(&settings.xdp_cores)?;
     let stores = Stores::default();
-    for round in 1..=settings.rounds {
+    let rounds = settings.xdp_rounds;
+    for round in 1..=rounds {
         for mode in [AttachMode::Driver, AttachMode::Generic] {
             let lab = Lab::new(stage, mode)?;
             let place = Place {
@@ -88,13 +106,12 @@ pub(super) fn run(settings: &Settings, stage: &Stage) -> Result<Report> {
                         direction,
                         bytes,
                     };
-                    let told = format!("round {round} of {}, xdp, {case}", settings.rounds);
-                    place.take_all(case, &told, &mut report)?;
+                    place.take_all(case, &format!("round {round} of {rounds}, xdp"), report)?;
                 }
             }
         }
     }
-    Ok(report)
+    Ok(())
 }
 
 /// Where and with what a case is taken.
@@ -109,20 +126,21 @@ impl Place<'_> {
     /// One case of each mover, and of the AEAD. What fails is reported beside what does not.
     fn take_all(&self, case: Case, told: &str, report: &mut Report) -> Result<()> {
         for mover in [Mover::Bare, Mover::Weir, Mover::HandedOver] {
+            let what = format!("{case}, {}", mover.name());
             match self.take(case, mover) {
                 Ok(window) => {
-                    eprintln!("{told}, {}: {window}", mover.name());
+                    eprintln!("{told}, {what}: {window}");
                     report.add(case, mover, window);
                 }
                 Err(error) => {
-                    eprintln!("{told}, {}: {error}", mover.name());
-                    report.failed(case, mover, &error);
+                    eprintln!("{told}, {what}: {error}");
+                    report.failed(&what, &error);
                 }
             }
         }
-        hold::hold(&[self.cores.home])?;
+        hold(&[self.cores.home])?;
         let aead = aead::each(case.direction, case.bytes)?;
-        eprintln!("{told}, the AEAD alone: {aead:.0} {}", ticks::UNIT);
+        eprintln!("{told}, {case}, the AEAD alone: {aead:.0} {}", ticks::UNIT);
         report.add_aead(case, aead);
         Ok(())
     }
@@ -131,40 +149,55 @@ impl Place<'_> {
         let tools = (self.lab, self.stores);
         match mover {
             Mover::Bare => {
-                let frames = frames::of(self.lab, case, None, &self.cores.all)?;
-                self.cores.hold_to_rest()?;
+                let frames = self.frames(case, None)?;
                 forwarder::run(tools, case.mode, self.cores.home, |thread, waited| {
                     let thread = Thread::own(thread);
                     let home = Worker::new(&thread, self.cores.home)?.less(waited);
-                    self.window(case, 0, &frames, Workers { home, other: None })
+                    self.window(case, 0, &frames, &home)
                 })
             }
             Mover::Weir => {
                 let mut gateway = Gateway::start(tools, case.mode, 1, self.cores)?;
-                let frames = frames::of(self.lab, case, Some(&mut gateway.session), &self.cores.all)?;
-                self.cores.hold_to_rest()?;
+                let frames = self.frames(case, Some(&mut gateway.session))?;
                 let home = Worker::new(&gateway.shards[0], self.cores.home)?;
-                self.window(case, 0, &frames, Workers { home, other: None })
+                self.window(case, 0, &frames, &home)
             }
             Mover::HandedOver => {
                 let mut gateway = Gateway::start(tools, case.mode, 2, self.cores)?;
-                let frames = frames::of(self.lab, case, Some(&mut gateway.session), &self.cores.all)?;
-                self.cores.hold_to_rest()?;
-                let home = Worker::new(&gateway.shards[0], self.cores.home)?;
-                let other = Some(self.cores.receiving(&gateway.shards[1])?);
-                // The session is at home with the first shard, which has the first queue.
-                let window = self.window(case, 1, &frames, Workers { home, other })?;
-                let (handed, arrived) = (gateway.handed_over()?, window.arrived);
-                if handed * 100 < arrived * HANDED_OVER_PERCENT {
-                    return Err(LabError::Unreadable {
-                        program: "weir-dataplane",
-                        expected: "handover of every packet",
-                        output: format!("{handed} handed over of {arrived}"),
-                    });
-                }
-                Ok(window)
+                let frames = self.frames(case, Some(&mut gateway.session))?;
+                self.hand_over(case, &frames, &gateway)
             }
         }
+    }
+
+    /// What is to be sent; everything but shards and sender is then held to cores of its own.
+    fn frames(&self, case: Case, session: Option<&mut Keypair>) -> Result<Frames> {
+        hold(&self.cores.all)?;
+        let frames = frames::of(self.lab, case, session, self.cores.all.len());
+        hold(&self.cores.rest)?;
+        frames
+    }
+
+    /// The session is at home with the first shard, which has the first queue, and packets come to the second queue. What
+    /// the receiving shard spends is divided by all that it received since it began, for it may hand over more than the
+    /// home takes.
+    fn hand_over(&self, case: Case, frames: &Frames, gateway: &Gateway) -> Result<Window> {
+        let home = Worker::new(&gateway.shards[0], self.cores.home)?;
+        let receiving = self.cores.receiving(&gateway.shards[1])?;
+        let before = receiving.worked()?;
+        let mut window = self.window(case, 1, frames, &home)?;
+        thread::sleep(SETTLED);
+        let worked = receiving.worked()?.saturating_sub(before);
+        let [received, handed] = gateway.received_and_handed_over(1)?;
+        if handed * 100 < window.arrived * HANDED_OVER_PERCENT {
+            return Err(LabError::Unreadable {
+                program: "weir-dataplane",
+                expected: "handover of every packet",
+                output: format!("{handed} handed over of {received}, {} arrived", window.arrived),
+            });
+        }
+        window.other = Some(ticks::of(worked) / received as f64);
+        Ok(window)
     }
 }
 

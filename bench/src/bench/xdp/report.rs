@@ -68,9 +68,10 @@ impl Report {
         }
     }
 
-    pub(super) fn failed(&mut self, case: Case, mover: Mover, error: &LabError) {
+    /// Adds what could not be taken, and why.
+    pub(super) fn failed(&mut self, what: &str, error: &LabError) {
         let error = error.to_string().replace('\n', " ");
-        self.failures.push(format!("{case}, {}: {error}", mover.name()));
+        self.failures.push(format!("{what}: {error}"));
     }
 
     /// Whether every case could be taken.
@@ -109,7 +110,7 @@ impl Report {
             text,
             &format!(
                 "- command: `make bench BENCH=xdp ROUNDS={} WINDOW_S={} CORES={}`",
-                settings.rounds,
+                settings.xdp_rounds,
                 settings.seconds,
                 cores.join(",")
             ),

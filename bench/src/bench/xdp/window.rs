@@ -32,7 +32,7 @@ pub(super) struct Window {
     pub offered_pps: f64,
     /// Time of the home shard's or the forwarder's core for each packet that arrived, in [`ticks::UNIT`].
     pub home: f64,
-    /// Time of the receiving shard's core, where that is another one.
+    /// Time of the receiving shard's core for each packet that it received, where that is another one.
     pub other: Option<f64>,
 }
 
@@ -43,21 +43,12 @@ pub(super) struct Worker<'a> {
     waited: Option<&'a AtomicU64>,
 }
 
-/// Who works for packets.
-pub(super) struct Workers<'a> {
-    /// The forwarder, or the shard at home.
-    pub home: Worker<'a>,
-    /// The receiving shard, where that is another one.
-    pub other: Option<Worker<'a>>,
-}
-
 /// Counters at one moment.
 struct Reading {
     at: Instant,
     arrived: u64,
     sent: u64,
     home: Duration,
-    other: Option<Duration>,
 }
 
 impl<'a> Worker<'a> {
@@ -85,7 +76,8 @@ impl<'a> Worker<'a> {
         self
     }
 
-    fn worked(&self) -> Result<Duration> {
+    /// Time on its core so far.
+    pub fn worked(&self) -> Result<Duration> {
         // First, so that what is added meanwhile is taken for work of the next window.
         let waited = self.waited.map_or(0, |waited| waited.load(Ordering::Relaxed));
         let mut worked = self.thread.on_core()?;
@@ -98,7 +90,7 @@ impl<'a> Worker<'a> {
 
 impl Place<'_> {
     /// Has frames sent to one of the gateway's queues for a while.
-    pub fn window(&self, case: Case, queue: u32, frames: &Frames, workers: Workers<'_>) -> Result<Window> {
+    pub fn window(&self, case: Case, queue: u32, frames: &Frames, home: &Worker<'_>) -> Result<Window> {
         let (sink, device) = match case.direction {
             Direction::Out => (&self.lab.far, self.lab.wan.name),
             Direction::In => (&self.lab.server, self.lab.lan.name),
@@ -106,12 +98,12 @@ impl Place<'_> {
         let core = self.cores.sender;
         sender::flood((self.lab, self.stores), case, queue, frames, core, |progress| {
             thread::sleep(WARM_UP);
-            let before = Reading::take(sink, device, progress, &workers)?;
+            let before = Reading::take(sink, device, progress, home)?;
             let end = Instant::now() + self.settings.duration();
             while Instant::now() < end && !running_out(frames, progress) {
                 thread::sleep(LOOK);
             }
-            let after = Reading::take(sink, device, progress, &workers)?;
+            let after = Reading::take(sink, device, progress, home)?;
             before.until(&after).ok_or_else(|| LabError::Late {
                 what: format!("any packet, {case}"),
                 limit: self.settings.duration(),
@@ -125,13 +117,12 @@ fn running_out(frames: &Frames, progress: &Progress) -> bool {
 }
 
 impl Reading {
-    fn take(sink: &Namespace, device: &str, progress: &Progress, workers: &Workers<'_>) -> Result<Self> {
+    fn take(sink: &Namespace, device: &str, progress: &Progress, home: &Worker<'_>) -> Result<Self> {
         let arrived = traffic(sink, device)?.received_packets;
         Ok(Self {
             arrived,
             sent: progress.sent(),
-            home: workers.home.worked()?,
-            other: workers.other.as_ref().map(Worker::worked).transpose()?,
+            home: home.worked()?,
             at: Instant::now(),
         })
     }
@@ -143,14 +134,13 @@ impl Reading {
             .arrived
             .checked_sub(self.arrived)
             .filter(|&count| count > 0)?;
-        let each =
-            |before: Duration, after: Duration| ticks::of(after.saturating_sub(before)) / arrived as f64;
+        let worked = ticks::of(after.home.saturating_sub(self.home));
         Some(Window {
             arrived,
             carried_pps: arrived as f64 / seconds,
             offered_pps: (after.sent - self.sent) as f64 / seconds,
-            home: each(self.home, after.home),
-            other: self.other.zip(after.other).map(|(a, b)| each(a, b)),
+            home: worked / arrived as f64,
+            other: None,
         })
     }
 }

@@ -20,10 +20,10 @@ const WATCH_PAUSE: Duration = Duration::from_secs(2);
 /// Prints the status of one interface, or of all that run.
 pub fn run(options: &StatusArgs, directory: &Path) -> Outcome {
     loop {
-        let statuses = ask(options.interface.as_deref(), directory)?;
+        let (statuses, code) = ask(options.interface.as_deref(), directory)?;
         if options.json {
             print(&json::render(&statuses))?;
-            return Ok(ExitCode::SUCCESS);
+            return Ok(code);
         }
         let mut picture = String::new();
         if options.watch {
@@ -39,29 +39,33 @@ pub fn run(options: &StatusArgs, directory: &Path) -> Outcome {
         }
         print(&picture)?;
         if !options.watch {
-            return Ok(ExitCode::SUCCESS);
+            return Ok(code);
         }
         std::thread::sleep(WATCH_PAUSE);
     }
 }
 
-fn ask(interface: Option<&str>, directory: &Path) -> Outcome<Vec<Status>> {
+/// What answers, and the exit code: of several, those that do not answer as they should are named and hide no others.
+fn ask(interface: Option<&str>, directory: &Path) -> Outcome<(Vec<Status>, ExitCode)> {
     if let Some(interface) = interface {
         if !is_interface_name(interface) {
             return Err(Failure::Said(format!(
                 "interface: {interface:?}; expected {INTERFACE_NAME}"
             )));
         }
-        return Ok(vec![ipc::status(directory, interface, true)?]);
+        return Ok((vec![ipc::status(directory, interface, true)?], ExitCode::SUCCESS));
     }
-    let mut statuses = Vec::new();
+    let (mut statuses, mut troubles) = (Vec::new(), Vec::new());
     for name in ipc::interfaces(directory) {
         match ipc::status(directory, &name, true) {
             Ok(status) => statuses.push(status),
             // A socket left by a data plane that was killed.
             Err(ipc::IpcError::NotRunning { .. }) => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => troubles.push(format!("{name}: {error}")),
         }
+    }
+    if statuses.is_empty() && !troubles.is_empty() {
+        return Err(Failure::Said(troubles.join("\n")));
     }
     if statuses.is_empty() {
         let directory = directory.display();
@@ -69,5 +73,11 @@ fn ask(interface: Option<&str>, directory: &Path) -> Outcome<Vec<Status>> {
             "no data plane runs (nothing answers in {directory}); start one with `weir run`"
         )));
     }
-    Ok(statuses)
+    troubles.iter().for_each(|trouble| term::complain(trouble));
+    let code = if troubles.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    };
+    Ok((statuses, code))
 }

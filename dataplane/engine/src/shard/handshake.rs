@@ -347,7 +347,7 @@ impl Shard {
             return;
         }
         if proved {
-            self.limiter.succeeded(path.remote.ip());
+            self.limiter.succeeded(now.at, path.remote.ip());
         }
         peer.rx_bytes += INITIATION_LEN as u64;
         let retired = peer.keypairs.install(keypair(&keys, now));

@@ -248,8 +248,9 @@ impl Shard {
     }
 
     /// Says that the shard sleeps no longer.
-    pub fn woke(&self) {
+    pub fn woke(&mut self) {
         self.links.alarm().awake();
+        self.ports.iter_mut().for_each(|slot| slot.port.woke());
     }
 
     /// Takes the shard apart again: its ends of the rings and its ports. Peers still at home are lost.

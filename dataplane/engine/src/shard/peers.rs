@@ -298,7 +298,11 @@ impl Shard {
                 continue;
             };
             let usage = match entry {
-                Entry::Reserved => IndexUse::Reserved,
+                Entry::Reserved => {
+                    // From here on the new owner knows whose session comes of it; this shard may never hear.
+                    self.indices.release(index);
+                    IndexUse::Reserved
+                }
                 Entry::Retired => IndexUse::Retired,
                 Entry::Elsewhere(id) => IndexUse::Session(id),
                 Entry::Peer(place) => match &self.peers[place as usize] {

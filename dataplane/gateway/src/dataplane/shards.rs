@@ -61,9 +61,7 @@ impl DataPlane {
             let Running { thread } = inner.running.pop().expect("the loop's condition");
             inner.descriptors.pop();
             let (links, ports) = thread.stop();
-            for port in ports {
-                inner.stock.insert(port.home(), port.into_pool());
-            }
+            inner.keep(ports);
             inner.dormant.push(links);
         }
         Ok(())
@@ -71,22 +69,24 @@ impl DataPlane {
 
     /// One shard more; nothing of it stays where a part cannot be had.
     fn add_shard(&self, inner: &mut Inner) -> Result<(), DataPlaneError> {
-        let number = inner.running.len();
-        let Some(links) = inner.dormant.pop() else {
-            // Those of a shard whose thread could not be started are lost.
-            return Err(DataPlaneError::Shards {
-                asked: number + 1,
-                most: number,
-            });
-        };
-        let ports = self.add_ports(inner, number as u16);
-        match ports {
+        let links = inner
+            .dormant
+            .pop()
+            .expect("there are links for every shard up to the most");
+        let shard = links.shard();
+        let added = match self.add_ports(inner, shard) {
             Ok(ports) => self.start_shard(inner, links, ports),
             Err(error) => {
                 inner.dormant.push(links);
                 Err(error)
             }
+        };
+        if added.is_err() {
+            self.cards.iter().for_each(|card| card.take_back(shard));
+            // What was not come to is not there, and what led here is what is told.
+            let _ = (inner.tun.remove(shard), inner.udp.remove(shard));
         }
+        added
     }
 
     fn add_ports(&self, inner: &mut Inner, shard: u16) -> Result<Ports, DataPlaneError> {
@@ -96,22 +96,8 @@ impl DataPlane {
         };
         let (outer, inside) = (pool(WAN), pool(HOST));
         let udp = inner.udp.add(outer)?;
-        let ports = inner.tun.add(inside);
-        let ports = match ports {
-            Ok(tun) => {
-                let ports = self.ports(inner, shard, udp, tun);
-                if ports.is_err() {
-                    inner.tun.remove(shard)?;
-                }
-                ports
-            }
-            Err(error) => Err(error.into()),
-        };
-        if ports.is_err() {
-            self.cards.iter().for_each(|card| card.take_back(shard));
-            inner.udp.remove(shard)?;
-        }
-        ports
+        let tun = inner.tun.add(inside)?;
+        self.ports(inner, shard, udp, tun)
     }
 
     /// A shard's ports: each its socket, or a queue and the socket.
@@ -155,6 +141,7 @@ impl DataPlane {
         })
     }
 
+    /// Starts a shard's thread. Where that cannot be, its links are dormant again, and its frames kept.
     pub(super) fn start_shard(
         &self,
         inner: &mut Inner,
@@ -179,17 +166,31 @@ impl DataPlane {
             rates: self.options.rates,
             links,
         };
-        let thread = ShardThread::start(parts, commands, &ports.descriptors).map_err(|source| {
-            DataPlaneError::System {
-                what: "starting a shard's thread",
-                source,
+        let thread = match ShardThread::start(parts, commands, &ports.descriptors) {
+            Ok(thread) => thread,
+            Err(unstarted) => {
+                inner.dormant.push(unstarted.links);
+                inner.keep(unstarted.ports);
+                return Err(DataPlaneError::System {
+                    what: "starting a shard's thread",
+                    source: unstarted.error,
+                });
             }
-        })?;
+        };
         for card in &self.cards {
             card.attend(shard, thread.waking());
         }
         inner.running.push(Running { thread });
         inner.descriptors.push(ports.sockets);
         Ok(())
+    }
+}
+
+impl Inner {
+    /// Keeps the frames of ports that have ended.
+    fn keep(&mut self, ports: Vec<Box<dyn Port>>) {
+        for port in ports {
+            self.stock.insert(port.home(), port.into_pool());
+        }
     }
 }

@@ -9,6 +9,7 @@ use super::place::Place;
 use crate::netlink::{self, Link, Netlink};
 use crate::shard_thread::Waking;
 use arc_swap::ArcSwap;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::collections::BTreeMap;
 use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,10 +33,13 @@ pub struct Card {
     device: String,
     role: PortRole,
     mode: PortMode,
+    busy_poll: bool,
     /// Bytes of a frame.
     chunk: usize,
     program: ArrivalProgram,
     facts: Arc<ArcSwap<Facts>>,
+    /// Whether the program knows what of the facts it is to know.
+    in_step: AtomicBool,
     settings: Mutex<ArrivalSettings>,
     work: Mutex<Work>,
 }
@@ -91,10 +95,12 @@ impl Card {
         let card = Self {
             role: port.role,
             mode: port.mode,
+            busy_poll: port.busy_poll,
             chunk: chunk(&device),
             device,
             program,
             facts: Arc::new(ArcSwap::from_pointee(facts)),
+            in_step: AtomicBool::new(false),
             settings: Mutex::new(settings),
             work: Mutex::new(Work {
                 attached: None,
@@ -242,20 +248,23 @@ impl Card {
         let before = self.facts.load_full();
         let facts = Arc::new(facts);
         self.facts.store(Arc::clone(&facts));
-        if before.own != facts.own {
+        // What failed last time is tried again.
+        let in_step = self.in_step.swap(false, Ordering::Relaxed);
+        if !in_step || before.own != facts.own {
             let own: Vec<_> = facts.own.iter().copied().collect();
             self.program
                 .set_addresses(&own)
                 .map_err(|source| self.map_error(source))?;
         }
-        if before.port != facts.port && facts.wan {
+        if facts.wan && (!in_step || before.port != facts.port) {
             self.program
                 .set_ports(&[facts.port])
                 .map_err(|source| self.map_error(source))?;
         }
-        if before.mac != facts.mac {
+        if !in_step || before.mac != facts.mac {
             self.change_settings(|settings| settings.mac = facts.mac)?;
         }
+        self.in_step.store(true, Ordering::Relaxed);
         Ok(())
     }
 
@@ -362,6 +371,7 @@ impl Card {
             queue: shard.into(),
             copying,
             ring: RING,
+            busy_poll: self.busy_poll,
         };
         let socket = place
             .seat()

@@ -1,6 +1,7 @@
 //! What is known of a device and its host, as one shard's port sees it.
 
 use arc_swap::ArcSwap;
+use core::cell::Cell;
 use core::net::IpAddr;
 use core::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::Sender;
@@ -75,10 +76,16 @@ impl Clone for Way {
 }
 
 /// The facts as a port reads them: those of its last look.
+///
+/// A batch's packets mostly come from and go to the same addresses: what was said last of one is kept until the batch
+/// ends.
 pub struct View {
     published: Arc<ArcSwap<Facts>>,
     facts: Arc<Facts>,
     missing: Sender<IpAddr>,
+    own: Cell<Option<IpAddr>>,
+    foreign: Cell<Option<IpAddr>>,
+    hop: Cell<Option<(IpAddr, Hop)>>,
 }
 
 impl View {
@@ -88,6 +95,26 @@ impl View {
             facts: published.load_full(),
             published,
             missing,
+            own: Cell::new(None),
+            foreign: Cell::new(None),
+            hop: Cell::new(None),
+        }
+    }
+
+    fn look_up(&self, destination: IpAddr) -> Option<Hop> {
+        match self.facts.ways.get(&destination) {
+            Some(way) => {
+                // Written once in a while, so that the shards do not take the line from each other at every packet.
+                if !way.used.load(Ordering::Relaxed) {
+                    way.used.store(true, Ordering::Relaxed);
+                }
+                way.hop
+            }
+            None => {
+                // A full channel is emptied soon, and the next packet asks again.
+                let _ = self.missing.try_send(destination);
+                None
+            }
         }
     }
 }
@@ -110,7 +137,16 @@ impl Device for View {
     }
 
     fn is_own(&self, address: IpAddr) -> bool {
-        self.facts.own.contains(&address)
+        if self.own.get() == Some(address) {
+            return true;
+        }
+        if self.foreign.get() == Some(address) {
+            return false;
+        }
+        let own = self.facts.own.contains(&address);
+        let last = if own { &self.own } else { &self.foreign };
+        last.set(Some(address));
+        own
     }
 
     /// The XDP program looked it up, and the shard will.
@@ -121,6 +157,10 @@ impl Device for View {
 
 impl Site for View {
     fn refresh(&mut self) {
+        self.own.set(None);
+        self.foreign.set(None);
+        // So that each batch says that its way is used.
+        self.hop.set(None);
         let published = self.published.load();
         if !Arc::ptr_eq(&published, &self.facts) {
             self.facts = Arc::clone(&published);
@@ -128,20 +168,14 @@ impl Site for View {
     }
 
     fn hop(&self, destination: IpAddr) -> Option<Hop> {
-        match self.facts.ways.get(&destination) {
-            Some(way) => {
-                // Written once in a while, so that the shards do not take the line from each other at every packet.
-                if !way.used.load(Ordering::Relaxed) {
-                    way.used.store(true, Ordering::Relaxed);
-                }
-                way.hop
-            }
-            None => {
-                // A full channel is emptied soon, and the next packet asks again.
-                let _ = self.missing.try_send(destination);
-                None
-            }
+        if let Some((last, hop)) = self.hop.get()
+            && last == destination
+        {
+            return Some(hop);
         }
+        let hop = self.look_up(destination)?;
+        self.hop.set(Some((destination, hop)));
+        Some(hop)
     }
 
     fn interface(&self) -> u32 {
@@ -161,6 +195,40 @@ impl Site for View {
 mod tests {
     use super::*;
     use crossbeam_channel::bounded;
+
+    /// Catches an address taken for the one before it, and facts of a batch that outlive it.
+    #[test]
+    fn what_was_said_of_one_address_is_said_of_it_alone() {
+        let published = Arc::new(ArcSwap::from_pointee(Facts::default()));
+        let mut view = View::new(Arc::clone(&published), bounded(8).0);
+        let address = |last: u8| IpAddr::from([192, 0, 2, last]);
+        let hop = |last| Hop {
+            macs: ([last; 6], [0; 6]),
+            source: address(1),
+            mtu: 1500,
+        };
+        for generation in 0..4 {
+            // Even ones are our own in one generation, odd ones in the next.
+            let is_own = |last: u8| last % 2 == generation % 2;
+            let mut facts = Facts::default();
+            for last in 0..8 {
+                let way = if is_own(last) {
+                    None
+                } else {
+                    Some(hop(last ^ generation))
+                };
+                facts.ways.insert(address(last), Way::new(way));
+                facts.own.extend(is_own(last).then_some(address(last)));
+            }
+            published.store(Arc::new(facts));
+            view.refresh();
+            for last in [0, 0, 1, 1, 0, 1, 2, 3, 3, 0, 7, 7] {
+                assert_eq!(view.is_own(address(last)), is_own(last), "{last} of {generation}");
+                let expected = (!is_own(last)).then(|| hop(last ^ generation));
+                assert_eq!(view.hop(address(last)), expected, "{last} of {generation}");
+            }
+        }
+    }
 
     /// Catches a missing way that nobody is told of, one that is asked for at every packet although it is known that
     /// there is none, and a view that changes in the middle of a batch.
@@ -189,6 +257,7 @@ mod tests {
         assert_eq!(missing.try_iter().count(), 0);
         let way = &published.load().ways[&near];
         assert_eq!((way.take_used(), way.take_used()), (true, false));
+        view.refresh();
         view.hop(near);
         assert!(way.take_used());
     }

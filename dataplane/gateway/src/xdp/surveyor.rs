@@ -31,8 +31,9 @@ const RENEWED: usize = 4096;
 /// Between two looks at which ways are used. The kernel takes a neighbour for stale after 30 s without a sign of it.
 const ROUND: Duration = Duration::from_secs(20);
 
-/// How long changes are gathered: a daemon that changes its routes changes many.
+/// How long changes are gathered, at least and at most: a daemon that changes its routes changes many.
 const GATHER: Duration = Duration::from_millis(20);
+const GATHER_MOST: Duration = Duration::from_secs(1);
 
 /// Initiations without mac2 that an XDP program lets through on each core in a second: what a shard can tell apart in
 /// about a tenth of its time (a mac1 takes some 400 ns), so that a flood of them leaves packets their share.
@@ -106,6 +107,8 @@ impl Surveyor {
             orders: received,
             known: begin,
             loaded_until: None,
+            took: Duration::ZERO,
+            failed: false,
         };
         survey.set_ceiling(CEILING);
         survey.all(&[])?;
@@ -165,6 +168,10 @@ struct Survey {
     orders: Receiver<Order>,
     known: Begin,
     loaded_until: Option<Instant>,
+    /// How long the last survey took.
+    took: Duration,
+    /// Whether it failed.
+    failed: bool,
 }
 
 impl Survey {
@@ -253,12 +260,12 @@ impl Survey {
             Event::Link(_) | Event::Addresses | Event::Routes | Event::Lost => all = true,
         };
         take(first);
-        std::thread::sleep(GATHER);
+        // A survey that takes long, for there are many routes, is followed by a rest, or a daemon that changes them all the
+        // time would take a core.
+        std::thread::sleep((self.took * 4).clamp(GATHER, GATHER_MOST));
         monitor.events().try_iter().for_each(take);
         if all {
-            if let Err(error) = self.all(&gone) {
-                tracing::error!("AF_XDP ports: {error}");
-            }
+            self.try_all(&gone);
             return ControlFlow::Continue(());
         }
         for card in 0..self.cards.len() {
@@ -274,6 +281,17 @@ impl Survey {
         ControlFlow::Continue(())
     }
 
+    /// As [`Survey::all`]; what fails is tried again with the next round.
+    fn try_all(&mut self, gone: &[u32]) {
+        let begun = Instant::now();
+        let outcome = self.all(gone);
+        self.failed = outcome.is_err();
+        if let Err(error) = outcome {
+            tracing::error!("AF_XDP ports: {error}");
+        }
+        self.took = begun.elapsed();
+    }
+
     /// Surveys the host anew. The links of these numbers have been away.
     fn all(&mut self, gone: &[u32]) -> Result<(), String> {
         let own = self.netlink.own_addresses().map_err(|error| error.to_string())?;
@@ -283,6 +301,7 @@ impl Survey {
         } else {
             None
         };
+        let mut outcome = Ok(());
         for card in 0..self.cards.len() {
             let before = self.cards[card].card.facts().load().interface;
             let link = self.cards[card]
@@ -304,14 +323,12 @@ impl Survey {
                 }
             });
             if let (PortRole::Lan, Some(routes)) = (self.cards[card].card.role(), &routes) {
-                self.cards[card]
-                    .card
-                    .set_routes(routes)
-                    .map_err(|error| error.to_string())?;
+                let told = self.cards[card].card.set_routes(routes);
+                outcome = told.map_err(|error| error.to_string());
             }
         }
         self.renew();
-        Ok(())
+        outcome
     }
 
     /// Looks every way up again.
@@ -398,6 +415,9 @@ impl Survey {
 
     /// Forgets what nobody used since the last round, and has the kernel make sure of the neighbours of the rest.
     fn round(&mut self) {
+        if self.failed {
+            self.try_all(&[]);
+        }
         for card in 0..self.cards.len() {
             // A device that gets more queues tells nobody.
             if let Err(error) = self.cards[card].card.follow(&mut self.netlink, false) {

@@ -300,6 +300,7 @@ fn queue(namespace: &Namespace, interface: u32, program: &ArrivalProgram) -> Que
         queue: 0,
         copying: None,
         ring: 128,
+        busy_poll: false,
     };
     let store = Store::new(HOME, QUEUE_SIZE).unwrap();
     let queue = namespace.enter(|| Queue::open(options, store).unwrap());

@@ -5,6 +5,7 @@ mod host;
 mod mode;
 mod offloads;
 mod placement;
+mod polling;
 mod queues;
 mod stack;
 
@@ -166,6 +167,7 @@ fn judge(subject: &Subject<'_>) -> Vec<Finding> {
     findings.extend(queues::findings(subject));
     findings.extend(offloads::findings(subject));
     findings.extend(placement::findings(subject));
+    findings.extend(polling::findings(subject));
     findings
 }
 
@@ -243,6 +245,7 @@ mod tests {
             rules: None,
             features: Features::default(),
             xdp: None,
+            deferral: None,
             numa_node: None,
             virtio_features: None,
             interrupts: Vec::new(),
@@ -257,7 +260,7 @@ mod tests {
         }
     }
 
-    fn subject<'a>(nic: &'a Nic, host: &'a Host, port: Option<&'a Port>, cores: u32) -> Subject<'a> {
+    pub fn subject<'a>(nic: &'a Nic, host: &'a Host, port: Option<&'a Port>, cores: u32) -> Subject<'a> {
         Subject {
             nic,
             host,
@@ -294,6 +297,7 @@ mod tests {
             device: "eth1".into(),
             role: PortRole::Wan,
             mode,
+            busy_poll: false,
             bypass_nftables: false,
         };
         judge(&subject(nic, &host, Some(&port), 4))
