@@ -83,7 +83,7 @@ impl LoadedPort {
                 frame.write(&parcel.bytes),
                 "the frame was asked for with this length"
             );
-            frame.meta = parcel.meta;
+            *frame.meta_mut() = parcel.meta;
             self.ready.push(frame);
         }
     }

@@ -43,7 +43,7 @@ pub(super) enum Lead {
 impl Shard {
     /// Takes one received frame in; its transport messages wait for [`Shard::open_candidates`].
     pub(super) fn datagram(&mut self, frame: Frame, handed: Handed, now: Now) {
-        let size = match frame.meta.segmentation {
+        let size = match frame.meta().segmentation {
             Segmentation::Datagrams { size } if size > 0 => usize::from(size),
             Segmentation::Datagrams { .. } | Segmentation::None | Segmentation::Super { .. } => {
                 frame.len().max(1)
@@ -52,7 +52,7 @@ impl Shard {
         if handed.hops == 0 {
             self.counters.burst(frame.len().div_ceil(size));
         }
-        let Some(path) = frame.meta.path else {
+        let Some(path) = frame.meta().path else {
             self.counters.drop(Drop::Malformed);
             return self.give_back(frame);
         };
@@ -62,7 +62,7 @@ impl Shard {
         }
         let place = self.held.len();
         let len = frame.len();
-        let meta = frame.meta;
+        let meta = *frame.meta();
         self.held.push(frame);
         let mut start = 0;
         while start < len {
@@ -273,7 +273,7 @@ impl Shard {
         peer.last_received = Some(now.at);
         peer.timers.any_authenticated_received(now.at);
         peer.timers.any_authenticated_traversal(now.at);
-        let meta = self.held[candidate.frame].meta;
+        let meta = *self.held[candidate.frame].meta();
         let (sender, data) = ((peer.id(), peer.access), !out.is_empty());
         if data {
             peer.timers.data_received(now.at);
@@ -445,7 +445,7 @@ impl Shard {
         };
         let written = copy.write(&self.held[frame].bytes()[start..end]);
         debug_assert!(written, "the frame was asked for with this length");
-        copy.meta = Meta {
+        *copy.meta_mut() = Meta {
             segmentation: Segmentation::None,
             ..*meta
         };

@@ -38,8 +38,8 @@ impl Shard {
     /// Takes one frame of the host in; its packets wait for [`Shard::seal_waiting`].
     pub(super) fn packet(&mut self, mut frame: Frame, handed: Handed, now: Now) {
         self.learn(handed);
-        if let Some((start, offset)) = frame.meta.partial_checksum.take()
-            && frame.meta.segmentation == Segmentation::None
+        if let Some((start, offset)) = frame.meta_mut().partial_checksum.take()
+            && frame.meta().segmentation == Segmentation::None
             && complete_partial(frame.bytes_mut(), start, offset).is_err()
         {
             self.counters.drop(Drop::NotIp);
@@ -70,7 +70,7 @@ impl Shard {
                 }
             }
         };
-        match frame.meta.segmentation {
+        match frame.meta().segmentation {
             Segmentation::Super { transport, size } => self.super_packet(place, &frame, transport, size, now),
             Segmentation::None | Segmentation::Datagrams { .. } => {
                 let len = ip::Packet::parse(frame.bytes()).map_or(frame.len(), |packet| packet.total_length);
@@ -195,8 +195,8 @@ impl Shard {
         frame.set_len(len);
         frame.room_mut()[..TRANSPORT_HEADER_LEN]
             .copy_from_slice(TransportHeader::new(remote.0, counter).as_bytes());
-        frame.meta.path = Some(path);
-        frame.meta.traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
+        frame.meta_mut().path = Some(path);
+        frame.meta_mut().traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
         if renew {
             self.request_handshake(place, now);
         }

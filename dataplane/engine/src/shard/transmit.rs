@@ -56,7 +56,7 @@ impl Shard {
         };
         let written = frame.write(message);
         debug_assert!(written, "the frame was asked for with this length");
-        frame.meta.path = Some(path);
+        frame.meta_mut().path = Some(path);
         self.send_datagram(frame);
         true
     }
