@@ -68,11 +68,7 @@ impl Subject<'_> {
 
     /// Whether software made it of other devices, whose drivers see the frames first.
     fn made_of_others(&self) -> bool {
-        const KINDS: [&str; 8] = [
-            "bond", "team", "bridge", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap",
-        ];
-        let kind = self.nic.link.kind.as_deref();
-        kind.is_some_and(|kind| KINDS.contains(&kind))
+        self.nic.link.made_of_others().is_some()
     }
 
     /// `bad` where the configuration wants the device, `warn` where it is only asked about.
