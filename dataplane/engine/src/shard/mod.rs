@@ -350,6 +350,8 @@ impl Shard {
         let Some(wan) = self.wan else { return false };
         let mut received = core::mem::take(&mut self.received);
         let count = self.ports[wan].port.receive(&mut received, self.burst);
+        self.counters
+            .burst(received.iter().map(inbound::datagrams_in).sum());
         for frame in received.drain(..) {
             self.datagram(frame, Handed::default(), now);
         }

@@ -10,20 +10,22 @@ use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
 use weir_crypto::{Plaintext, Seal, TAG_BYTES};
 use weir_frame::{Frame, Segmentation, Transport};
+use weir_noise::Index;
 use weir_wire::checksum::complete_partial;
 use weir_wire::icmp::{Reason, Unreachable};
 use weir_wire::segment::{Kind, Offload, Segments};
 use weir_wire::wireguard::{TRANSPORT_HEADER_LEN, TransportHeader};
 use weir_wire::{ecn, ip, tcp};
 use zerocopy::IntoBytes;
-use zeroize::Zeroize;
 
 /// A packet about to be sealed: its plaintext lies in `frame` behind the message's header, `plain` bytes.
 pub(super) struct Sealing {
     frame: Frame,
     plain: usize,
     counter: u64,
-    key: [u8; 32],
+    /// The session, by its peer and local index. Its key stays where the session keeps and wipes it.
+    place: Place,
+    session: Index,
 }
 
 /// Why no packet could be made ready for sealing.
@@ -45,7 +47,12 @@ impl Shard {
             self.counters.drop(Drop::NotIp);
             return self.give_back(frame);
         }
-        let Some(destination) = ip::destination(frame.bytes()) else {
+        let parsed = ip::Packet::parse(frame.bytes()).ok();
+        let destination = match &parsed {
+            Some(packet) => Some(packet.destination),
+            None => ip::destination(frame.bytes()),
+        };
+        let Some(destination) = destination else {
             self.counters.drop(Drop::NotIp);
             return self.give_back(frame);
         };
@@ -73,12 +80,12 @@ impl Shard {
         match frame.meta().segmentation {
             Segmentation::Super { transport, size } => self.super_packet(place, &frame, transport, size, now),
             Segmentation::None | Segmentation::Datagrams { .. } => {
-                let len = ip::Packet::parse(frame.bytes()).map_or(frame.len(), |packet| packet.total_length);
-                frame.set_len(len);
-                self.single_packet(place, frame.bytes_mut(), now);
+                if let Some(packet) = &parsed {
+                    frame.set_len(packet.total_length);
+                }
+                self.single_packet(place, frame.bytes_mut(), parsed.as_ref(), now);
             }
         }
-        self.schedule(place);
         self.held.push(frame);
     }
 
@@ -91,7 +98,8 @@ impl Shard {
         PeerHome { peer, slot, moves }
     }
 
-    fn single_packet(&mut self, place: Place, packet: &mut [u8], now: Now) {
+    /// `parsed` is what the packet's headers say, where they make sense.
+    fn single_packet(&mut self, place: Place, packet: &mut [u8], parsed: Option<&ip::Packet>, now: Now) {
         if packet.len() > usize::from(self.tables.mtu) {
             self.counters.drop(Drop::TooLarge);
             return self.answer(
@@ -102,12 +110,14 @@ impl Shard {
                 now,
             );
         }
-        tcp::clamp_mss(packet, self.tables.mtu);
-        self.note_outbound(place, packet, now);
+        if let Some(parsed) = parsed {
+            tcp::clamp_mss_of(parsed, packet, self.tables.mtu);
+            self.note_outbound(place, parsed, packet, now);
+        }
         match self.prepare(place, packet.len(), ip_class(packet), now) {
             Ok(mut sealing) => {
                 sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
-                self.push_sealing(place, sealing, now);
+                self.push_sealing(sealing, now);
             }
             Err(Unready::NoSession) => self.wait(place, packet, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
@@ -132,7 +142,9 @@ impl Shard {
         if most > usize::from(self.tables.mtu) {
             return self.counters.drop_many(Drop::TooLarge, segments.count());
         }
-        self.note_outbound(place, frame.bytes(), now);
+        if let Ok(parsed) = ip::Packet::parse(frame.bytes()) {
+            self.note_outbound(place, &parsed, frame.bytes(), now);
+        }
         let class = ip_class(frame.bytes());
         for _ in 0..segments.count() {
             match self.prepare(place, most, class, now) {
@@ -144,7 +156,7 @@ impl Shard {
                     sealing.plain = len;
                     let padded = padded(len, usize::from(self.tables.mtu));
                     sealing.frame.set_len(TRANSPORT_HEADER_LEN + padded + TAG_BYTES);
-                    self.push_sealing(place, sealing, now);
+                    self.push_sealing(sealing, now);
                 }
                 Err(Unready::NoSession) => {
                     let mut packet = vec![0; most];
@@ -164,39 +176,36 @@ impl Shard {
 
     /// Takes a counter and a fresh frame for `plain` bytes, and writes the message's header.
     fn prepare(&mut self, place: Place, plain: usize, class: u8, now: Now) -> Result<Sealing, Unready> {
-        let peer = self.peers[place as usize]
-            .as_mut()
-            .ok_or(Unready::Drop(Drop::PeerRemoved))?;
-        let path = peer.path.ok_or(Unready::NoSession)?;
-        let keypair = peer.keypairs.current_mut().ok_or(Unready::NoSession)?;
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return Err(Unready::Drop(Drop::PeerRemoved));
+        };
+        let (Some(path), Some(keypair)) = (&peer.path, peer.keypairs.current_mut()) else {
+            return Err(Unready::NoSession);
+        };
         if keypair.expired(now.at) {
             return Err(Unready::NoSession);
         }
-        let (key, remote) = (*keypair.send_key(), keypair.remote());
         let len = TRANSPORT_HEADER_LEN + padded(plain, usize::from(self.tables.mtu)) + TAG_BYTES;
-        let mut frame = self.fresh_wan(len).ok_or(Unready::Drop(Drop::NoFrame))?;
-        let peer = self.peers[place as usize]
-            .as_mut()
-            .expect("the peer was here a moment ago");
-        let keypair = peer
-            .keypairs
-            .current_mut()
-            .expect("the keypair was here a moment ago");
+        let fresh = self.wan.and_then(|wan| self.ports[wan].fresh(len));
+        let mut frame = fresh.ok_or(Unready::Drop(Drop::NoFrame))?;
         let Ok(counter) = keypair.reserve(now.at) else {
             self.give_back(frame);
             return Err(Unready::NoSession);
         };
+        let (session, remote) = (keypair.local(), keypair.remote());
         let renew = keypair.needs_rekey_on_send(now.at);
+        frame.set_len(len);
+        let header = TransportHeader::new(remote.0, counter);
+        frame.bytes_mut()[..TRANSPORT_HEADER_LEN].copy_from_slice(header.as_bytes());
+        let meta = frame.meta_mut();
+        meta.path = Some(*path);
+        meta.traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
         peer.timers.any_authenticated_traversal(now.at);
         peer.timers.any_authenticated_sent(now.at);
-        if plain > 0 {
-            peer.timers.data_sent(now.at);
+        let due = plain > 0 && peer.timers.data_sent(now.at);
+        if due {
+            self.schedule(place);
         }
-        frame.set_len(len);
-        frame.room_mut()[..TRANSPORT_HEADER_LEN]
-            .copy_from_slice(TransportHeader::new(remote.0, counter).as_bytes());
-        frame.meta_mut().path = Some(path);
-        frame.meta_mut().traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
         if renew {
             self.request_handshake(place, now);
         }
@@ -204,12 +213,13 @@ impl Shard {
             frame,
             plain,
             counter,
-            key,
+            place,
+            session,
         })
     }
 
-    fn push_sealing(&mut self, place: Place, sealing: Sealing, now: Now) {
-        if let Some(peer) = &mut self.peers[place as usize] {
+    fn push_sealing(&mut self, sealing: Sealing, now: Now) {
+        if let Some(peer) = &mut self.peers[sealing.place as usize] {
             peer.tx_bytes += sealing.frame.len() as u64;
         }
         self.sealing.push(sealing);
@@ -224,38 +234,45 @@ impl Shard {
             return;
         }
         let mut sealing = core::mem::take(&mut self.sealing);
-        {
-            let mut jobs: ArrayVec<Seal<'_>, BATCH> = ArrayVec::new();
-            for Sealing {
-                frame,
-                plain,
-                counter,
-                key,
-            } in &mut sealing
-            {
-                let out = &mut frame.bytes_mut()[TRANSPORT_HEADER_LEN..];
-                jobs.push(Seal {
-                    key,
-                    counter: *counter,
-                    plaintext: Plaintext::InPlace(*plain),
-                    out,
-                });
+        let lost = self.seal_batch(&mut sealing);
+        self.counters.sealed += (sealing.len() - lost.len()) as u64;
+        let mut lost = lost.into_iter().peekable();
+        for (n, sealed) in sealing.drain(..).enumerate() {
+            if lost.next_if_eq(&n).is_none() {
+                self.send_datagram(sealed.frame);
+            } else {
+                self.counters.drop(Drop::PeerRemoved);
+                self.give_back(sealed.frame);
             }
-            self.aead.seal(&mut jobs);
-        }
-        // Draining alone leaves the bytes in the list's memory, past the life of their session.
-        sealing.iter_mut().for_each(|sealing| sealing.key.zeroize());
-        self.counters.sealed += sealing.len() as u64;
-        for sealed in sealing.drain(..) {
-            self.send_datagram(sealed.frame);
         }
         self.sealing = sealing;
+    }
+
+    /// Seals each packet; hands back, in order, those whose session ended since they were made ready.
+    fn seal_batch(&self, sealing: &mut [Sealing]) -> ArrayVec<usize, BATCH> {
+        let mut lost = ArrayVec::new();
+        let mut jobs: ArrayVec<Seal<'_>, BATCH> = ArrayVec::new();
+        for (n, sealing) in sealing.iter_mut().enumerate() {
+            let peer = self.peers[sealing.place as usize].as_ref();
+            let Some(keypair) = peer.and_then(|peer| peer.keypairs.find(sealing.session)) else {
+                lost.push(n);
+                continue;
+            };
+            jobs.push(Seal {
+                key: keypair.send_key(),
+                counter: sealing.counter,
+                plaintext: Plaintext::InPlace(sealing.plain),
+                out: &mut sealing.frame.bytes_mut()[TRANSPORT_HEADER_LEN..],
+            });
+        }
+        self.aead.seal(&mut jobs);
+        lost
     }
 
     /// Sends an empty message, or begins a handshake where there is no session.
     pub(super) fn keepalive(&mut self, place: Place, now: Now) {
         match self.prepare(place, 0, 0, now) {
-            Ok(sealing) => self.push_sealing(place, sealing, now),
+            Ok(sealing) => self.push_sealing(sealing, now),
             Err(Unready::NoSession) => self.request_handshake(place, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
         }
@@ -291,7 +308,8 @@ impl Shard {
         let mut queue = core::mem::take(&mut peer.queue);
         for mut packet in queue.drain(..) {
             self.queued_bytes -= packet.len();
-            self.single_packet(place, &mut packet, now);
+            let parsed = ip::Packet::parse(&packet).ok();
+            self.single_packet(place, &mut packet, parsed.as_ref(), now);
         }
     }
 
