@@ -352,9 +352,12 @@ impl Shard {
         outer_class: u8,
         now: Now,
     ) -> Result<(), Drop> {
-        let packet = ip::Packet::parse(out.bytes()).map_err(|_| Drop::InnerMalformed)?;
-        if self.tables.routes.lookup(packet.source) != Some(id) {
-            return Err(Drop::SourceNotAllowed);
+        let Ok(packet) = ip::Packet::parse(out.bytes()) else {
+            return Err(Drop::InnerMalformed);
+        };
+        match self.lately.lookup(&self.tables.routes, packet.source) {
+            Some((owner, _)) if owner == id => {}
+            Some(_) | None => return Err(Drop::SourceNotAllowed),
         }
         if let Some(class) = access {
             self.judge(id, class, &packet, out.bytes(), now)?;

@@ -15,6 +15,7 @@ mod transmit;
 
 use crate::counters::Counters;
 use crate::indices::{Indices, Place};
+use crate::lately::Lately;
 use crate::limiter::{Bucket, Limiter, Rates};
 use crate::limits::*;
 use crate::mesh::{Handed, Links, Message};
@@ -115,6 +116,7 @@ pub struct Shard {
     /// Endpoints of peers at home here.
     endpoints: HashMap<SocketAddr, peers::Users, RandomState>,
     indices: Indices,
+    lately: Lately,
     wheel: Wheel,
     limiter: Limiter,
     icmp_errors: Bucket,
@@ -175,6 +177,7 @@ impl Shard {
             moved: HashMap::default(),
             endpoints: HashMap::default(),
             indices: Indices::default(),
+            lately: Lately::default(),
             wheel: Wheel::new(now.at),
             limiter,
             icmp_errors: Bucket::full(ICMP_ERRORS_PER_S),

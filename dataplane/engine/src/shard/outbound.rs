@@ -47,21 +47,22 @@ impl Shard {
             self.counters.drop(Drop::NotIp);
             return self.give_back(frame);
         }
-        let parsed = ip::Packet::parse(frame.bytes()).ok();
+        let parsed = ip::Packet::parse(frame.bytes());
         let destination = match &parsed {
-            Some(packet) => Some(packet.destination),
-            None => ip::destination(frame.bytes()),
+            Ok(packet) => Some(packet.destination),
+            Err(_) => ip::destination(frame.bytes()),
         };
         let Some(destination) = destination else {
             self.counters.drop(Drop::NotIp);
             return self.give_back(frame);
         };
-        let Some(id) = self.tables.routes.lookup(destination) else {
+        let Some((id, known)) = self.lately.lookup(&self.tables.routes, destination) else {
             self.counters.drop(Drop::NoRoute);
             self.answer(frame.bytes(), Reason::Unreachable(Unreachable::Host), now);
             return self.give_back(frame);
         };
-        let place = match self.by_id.get(&id).copied() {
+        let known = known.filter(|&place| self.id_at(place) == Some(id));
+        let place = match known.or_else(|| self.by_id.get(&id).copied()) {
             Some(place) => place,
             None => {
                 let home = self.home_of(id);
@@ -77,13 +78,16 @@ impl Shard {
                 }
             }
         };
+        if known.is_none() {
+            self.lately.settle(destination, place);
+        }
         match frame.meta().segmentation {
             Segmentation::Super { transport, size } => self.super_packet(place, &frame, transport, size, now),
             Segmentation::None | Segmentation::Datagrams { .. } => {
-                if let Some(packet) = &parsed {
+                if let Ok(packet) = &parsed {
                     frame.set_len(packet.total_length);
                 }
-                self.single_packet(place, frame.bytes_mut(), parsed.as_ref(), now);
+                self.single_packet(place, frame.bytes_mut(), parsed.as_ref().ok(), now);
             }
         }
         self.held.push(frame);

@@ -20,6 +20,7 @@ impl Shard {
         }
         let tables = self.published.load_full();
         let before = core::mem::replace(&mut self.tables, tables);
+        self.lately.forget();
         let tables = Arc::clone(&self.tables);
         if !Arc::ptr_eq(&before.access, &tables.access) {
             self.access_changed();
