@@ -12,10 +12,10 @@ const BOUNDS: [(&str, usize, usize, f64); 8] = [
     ("in", 1420, 1, 1010.0),
     ("in", 64, 64, 860.0),
     ("in", 1420, 64, 1010.0),
-    ("out", 64, 1, 740.0),
-    ("out", 1420, 1, 890.0),
-    ("out", 64, 64, 740.0),
-    ("out", 1420, 64, 890.0),
+    ("out", 64, 1, 750.0),
+    ("out", 1420, 1, 900.0),
+    ("out", 64, 64, 750.0),
+    ("out", 1420, 64, 900.0),
 ];
 
 /// What a count may lie below its bound, in percent: enough for another compiler's or C library's choice of instructions.

@@ -80,8 +80,7 @@ impl Texts {
         }
     }
 
-    /// Seals in place, or opens from one buffer into another, as the shard does, `case.burst` jobs at a time, each session
-    /// in its turn.
+    /// Seals or opens from one buffer into another, as the shard does, `case.burst` jobs at a time, each session in its turn.
     pub fn window(&mut self, case: Case) -> u64 {
         let keys: Vec<[u8; 32]> = (0..case.sessions).map(|n| [n as u8; 32]).collect();
         let sealed = rig::padded(case.bytes) + TAG_BYTES;
@@ -97,15 +96,13 @@ impl Texts {
 
     fn seal(&mut self, keys: &[[u8; 32]], case: Case, sealed: usize) -> u64 {
         let began = ticks::now();
+        let places = self.inputs.chunks(STRIDE).zip(self.outputs.chunks_mut(STRIDE));
         let mut jobs = Vec::with_capacity(case.burst);
-        for ((counter, output), key) in (0..)
-            .zip(self.outputs.chunks_mut(STRIDE))
-            .zip(keys.iter().cycle())
-        {
+        for ((counter, (input, output)), key) in (0..).zip(places).zip(keys.iter().cycle()) {
             jobs.push(Seal {
                 key,
                 counter,
-                plaintext: Plaintext::InPlace(case.bytes),
+                plaintext: Plaintext::At(&input[..case.bytes]),
                 out: &mut output[..sealed],
             });
             if jobs.len() == case.burst {

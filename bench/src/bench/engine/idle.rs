@@ -2,7 +2,7 @@
 
 use weir_crypto::{Aead, Open, Plaintext, Seal, TAG_BYTES};
 
-/// It copies where it is to copy, writes no tag and finds everything authentic. For measuring alone.
+/// It copies, writes no tag and finds everything authentic. For measuring alone.
 pub(super) struct Idle;
 
 impl Aead for Idle {

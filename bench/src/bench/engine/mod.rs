@@ -62,7 +62,7 @@ struct Round {
     aead: f64,
     /// The ports alone.
     ports: f64,
-    /// Shard and ports, with a back end that only copies where one has to.
+    /// Shard and ports, with a back end that only copies.
     idle: f64,
 }
 

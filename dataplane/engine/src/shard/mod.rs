@@ -335,7 +335,6 @@ impl Shard {
             }
         }
         self.open_candidates(now);
-        self.seal_waiting(now);
         self.give_back_held();
         worked
     }
@@ -376,7 +375,6 @@ impl Shard {
             self.packet(frame, Handed::default(), now);
         }
         self.received = received;
-        self.seal_waiting(now);
         self.give_back_held();
         count > 0
     }

@@ -18,10 +18,12 @@ use weir_wire::wireguard::{TRANSPORT_HEADER_LEN, TransportHeader};
 use weir_wire::{ecn, ip, tcp};
 use zerocopy::IntoBytes;
 
-/// A packet about to be sealed: its plaintext lies in `frame` behind the message's header, `plain` bytes.
+/// A packet about to be sealed into `frame`, behind the message's header there; its plaintext is `plain` bytes.
 pub(super) struct Sealing {
     frame: Frame,
     plain: usize,
+    /// The place in `held` of the frame that is the plaintext; `None` where that lies in `frame` already.
+    source: Option<usize>,
     counter: u64,
     /// The session, by its peer and local index. Its key stays where the session keeps and wipes it.
     place: Place,
@@ -87,7 +89,13 @@ impl Shard {
                 if let Ok(packet) = &parsed {
                     frame.set_len(packet.total_length);
                 }
-                self.single_packet(place, frame.bytes_mut(), parsed.as_ref().ok(), now);
+                let source = self.held.len();
+                let ready = self.single_packet(place, frame.bytes_mut(), parsed.as_ref().ok(), now);
+                if let Some(sealing) = ready {
+                    sealing.source = Some(source);
+                    self.held.push(frame);
+                    return self.seal_if_full();
+                }
             }
         }
         self.held.push(frame);
@@ -102,30 +110,30 @@ impl Shard {
         PeerHome { peer, slot, moves }
     }
 
-    /// `parsed` is what the packet's headers say, where they make sense.
-    fn single_packet(&mut self, place: Place, packet: &mut [u8], parsed: Option<&ip::Packet>, now: Now) {
+    /// Makes a packet ready for sealing, or lets it wait or end. `parsed` is what its headers say, where they make sense.
+    fn single_packet(
+        &mut self,
+        place: Place,
+        packet: &mut [u8],
+        parsed: Option<&ip::Packet>,
+        now: Now,
+    ) -> Option<&mut Sealing> {
         if packet.len() > usize::from(self.tables.mtu) {
             self.counters.drop(Drop::TooLarge);
-            return self.answer(
-                packet,
-                Reason::TooBig {
-                    mtu: self.tables.mtu.into(),
-                },
-                now,
-            );
+            let mtu = self.tables.mtu.into();
+            self.answer(packet, Reason::TooBig { mtu }, now);
+            return None;
         }
         if let Some(parsed) = parsed {
             tcp::clamp_mss_of(parsed, packet, self.tables.mtu);
             self.note_outbound(place, parsed, packet, now);
         }
         match self.prepare(place, packet.len(), ip_class(packet), now) {
-            Ok(mut sealing) => {
-                sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
-                self.push_sealing(sealing, now);
-            }
+            Ok(()) => return self.sealing.last_mut(),
             Err(Unready::NoSession) => self.wait(place, packet, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
         }
+        None
     }
 
     fn super_packet(&mut self, place: Place, frame: &Frame, transport: Transport, size: u16, now: Now) {
@@ -152,15 +160,11 @@ impl Shard {
         let class = ip_class(frame.bytes());
         for _ in 0..segments.count() {
             match self.prepare(place, most, class, now) {
-                Ok(mut sealing) => {
-                    let room = &mut sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..];
-                    let Some(len) = segments.next_into(room) else {
-                        return self.give_back(sealing.frame);
-                    };
-                    sealing.plain = len;
-                    let padded = padded(len, usize::from(self.tables.mtu));
-                    sealing.frame.set_len(TRANSPORT_HEADER_LEN + padded + TAG_BYTES);
-                    self.push_sealing(sealing, now);
+                Ok(()) => {
+                    if !self.fill_last(|room| segments.next_into(room)) {
+                        return;
+                    }
+                    self.seal_if_full();
                 }
                 Err(Unready::NoSession) => {
                     let mut packet = vec![0; most];
@@ -178,8 +182,33 @@ impl Shard {
         }
     }
 
-    /// Takes a counter and a fresh frame for `plain` bytes, and writes the message's header.
-    fn prepare(&mut self, place: Place, plain: usize, class: u8, now: Now) -> Result<Sealing, Unready> {
+    /// Writes the plaintext of what was made ready last, which may be shorter than was asked for; where there is none after
+    /// all, nothing is sent.
+    fn fill_last(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        let Some(sealing) = self.sealing.last_mut() else {
+            return false;
+        };
+        let before = sealing.frame.len();
+        let written = write(&mut sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..]);
+        let len = written.map_or(0, |plain| {
+            sealing.plain = plain;
+            TRANSPORT_HEADER_LEN + padded(plain, usize::from(self.tables.mtu)) + TAG_BYTES
+        });
+        sealing.frame.set_len(len);
+        if let Some(peer) = &mut self.peers[sealing.place as usize] {
+            peer.tx_bytes -= (before - len) as u64;
+        }
+        if written.is_none()
+            && let Some(unsent) = self.sealing.pop()
+        {
+            self.give_back(unsent.frame);
+        }
+        written.is_some()
+    }
+
+    /// Takes a counter and a fresh frame for `plain` bytes, writes the message's header, and lets it wait with the others for
+    /// its plaintext and [`Shard::seal_if_full`].
+    fn prepare(&mut self, place: Place, plain: usize, class: u8, now: Now) -> Result<(), Unready> {
         let Some(peer) = &mut self.peers[place as usize] else {
             return Err(Unready::Drop(Drop::PeerRemoved));
         };
@@ -204,36 +233,36 @@ impl Shard {
         let meta = frame.meta_mut();
         meta.path = Some(*path);
         meta.traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
+        peer.tx_bytes += len as u64;
         peer.timers.any_authenticated_traversal(now.at);
         peer.timers.any_authenticated_sent(now.at);
         let due = plain > 0 && peer.timers.data_sent(now.at);
+        self.sealing.push(Sealing {
+            frame,
+            plain,
+            source: None,
+            counter,
+            place,
+            session,
+        });
         if due {
             self.schedule(place);
         }
         if renew {
             self.request_handshake(place, now);
         }
-        Ok(Sealing {
-            frame,
-            plain,
-            counter,
-            place,
-            session,
-        })
+        Ok(())
     }
 
-    fn push_sealing(&mut self, sealing: Sealing, now: Now) {
-        if let Some(peer) = &mut self.peers[sealing.place as usize] {
-            peer.tx_bytes += sealing.frame.len() as u64;
-        }
-        self.sealing.push(sealing);
+    #[inline]
+    fn seal_if_full(&mut self) {
         if self.sealing.len() == BATCH {
-            self.seal_waiting(now);
+            self.seal_waiting();
         }
     }
 
     /// Seals what waits, as one batch, and sends it.
-    pub(super) fn seal_waiting(&mut self, _now: Now) {
+    pub(super) fn seal_waiting(&mut self) {
         if self.sealing.is_empty() {
             return;
         }
@@ -262,10 +291,14 @@ impl Shard {
                 lost.push(n);
                 continue;
             };
+            let plaintext = match sealing.source {
+                Some(held) => Plaintext::At(self.held[held].bytes()),
+                None => Plaintext::InPlace(sealing.plain),
+            };
             jobs.push(Seal {
                 key: keypair.send_key(),
                 counter: sealing.counter,
-                plaintext: Plaintext::InPlace(sealing.plain),
+                plaintext,
                 out: &mut sealing.frame.bytes_mut()[TRANSPORT_HEADER_LEN..],
             });
         }
@@ -276,7 +309,7 @@ impl Shard {
     /// Sends an empty message, or begins a handshake where there is no session.
     pub(super) fn keepalive(&mut self, place: Place, now: Now) {
         match self.prepare(place, 0, 0, now) {
-            Ok(sealing) => self.push_sealing(sealing, now),
+            Ok(()) => self.seal_if_full(),
             Err(Unready::NoSession) => self.request_handshake(place, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
         }
@@ -313,7 +346,11 @@ impl Shard {
         for mut packet in queue.drain(..) {
             self.queued_bytes -= packet.len();
             let parsed = ip::Packet::parse(&packet).ok();
-            self.single_packet(place, &mut packet, parsed.as_ref(), now);
+            if let Some(sealing) = self.single_packet(place, &mut packet, parsed.as_ref(), now) {
+                let room = &mut sealing.frame.bytes_mut()[TRANSPORT_HEADER_LEN..];
+                room[..packet.len()].copy_from_slice(&packet);
+                self.seal_if_full();
+            }
         }
     }
 

@@ -182,6 +182,8 @@ impl Shard {
     }
 
     fn unsettle(&mut self, place: Place) -> Option<Box<Peer>> {
+        // What waits to be sealed may be under its keys.
+        self.seal_waiting();
         let peer = self.peers[place as usize].take()?;
         self.by_id.remove(&peer.id());
         self.free.push(place);

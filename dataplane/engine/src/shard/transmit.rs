@@ -55,7 +55,9 @@ impl Shard {
         }
     }
 
+    /// Sends home what was received, once what is to be sealed was read.
     pub(super) fn give_back_held(&mut self) {
+        self.seal_waiting();
         while let Some(frame) = self.held.pop() {
             self.give_back(frame);
         }
