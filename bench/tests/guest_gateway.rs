@@ -132,11 +132,21 @@ fn channels_change_while_a_tunnel_is_carried() {
         with == "zero-copy" && ["offload", "plain"].contains(&&*without),
         "{with}, {without}"
     );
-    cards.end(true);
-    cards.set_channels(SHARDS).unwrap();
-    cards.restart();
+    if cards.driver() == "virtio_net" {
+        println!("more channels: {}", cards.set_channels(SHARDS).unwrap_err());
+        cards.end(true);
+        cards.set_channels(SHARDS).unwrap();
+        cards.restart();
+    } else {
+        cards.set_channels(SHARDS).unwrap();
+        wait::until_true("a socket on a queue that came", LIMIT, || {
+            cards.modes("wan") == ["zero-copy"; 2]
+        })
+        .unwrap();
+    }
     cards.await_answers(Family::V4, LIMIT);
     println!("{:?}", traffic.map(|one| one.finish().unwrap()));
+    cards.reach(Family::V4, SHARDS - 1);
     ended(&cards);
 }
 
@@ -159,11 +169,19 @@ fn queues_are_had_again_and_again() {
         ipc::set_shards(cards.gateway.interface(), SHARDS).unwrap();
         longest[1] = longest[1].max(cards.await_answers(Family::V4, LIMIT));
         cards.assert_modes();
+
+        if round % 2 == 1 {
+            // The shard's queue is given frames again; before an orderly end, which saves from where.
+            cards.arrive_by(SHARDS - 1);
+        }
     }
     let [restart, shard] = longest;
     println!(
         "traffic after a restart: {restart:?} at most, after a shard's: {shard:?}, {:?}",
         traffic.map(|one| one.finish().unwrap())
     );
+    for queue in 0..SHARDS {
+        cards.reach(Family::V4, queue);
+    }
     ended(&cards);
 }

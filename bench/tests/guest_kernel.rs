@@ -101,3 +101,50 @@ fn sockets_carry_a_tunnel() {
     }
     carry(&lab);
 }
+
+/// Catches a bond taken at its word: it announces what its ports' drivers can do, takes a program in the driver, and its
+/// sockets get nothing of what that redirects. A tunnel over it would be silent.
+#[test]
+#[ignore = "needs a kernel with bonding: make test-vm"]
+fn a_bond_carries_a_tunnel() {
+    const BOND: &str = "bond7";
+    let mut pair = Pair::new(Implementation::Kernel, Setup::driver());
+    pair.lab.gateway.kill().unwrap();
+    let host = pair.lab.gateway.namespace().clone();
+    host.ip(&format!("link add {BOND} type bond mode active-backup"))
+        .unwrap();
+    for order in [
+        format!("link set {WAN} down"),
+        format!("link set {WAN} master {BOND}"),
+        format!("link set {BOND} up"),
+        format!("address flush dev {WAN}"),
+        format!("address add 192.0.2.1/24 dev {BOND}"),
+    ] {
+        host.ip(&order).unwrap();
+    }
+    let port = |device: &str, mode: &str| format!("device = \"{device}\"\nrole = \"wan\"\nmode = \"{mode}\"");
+    let toml = pair
+        .lab
+        .toml("")
+        .replace(&port(WAN, "driver"), &port(BOND, "auto"));
+    assert!(toml.contains(BOND), "{toml}");
+    pair.lab.gateway.write(&toml).unwrap();
+    pair.lab.restart_gateway().unwrap();
+    pair.await_answer(Side::Left, Family::V4, LIMIT);
+    let status = pair.lab.status().unwrap();
+    let bond = status
+        .devices
+        .iter()
+        .find(|device| device.device == BOND)
+        .unwrap();
+    assert_eq!(bond.attached, "generic");
+    let taken = |arrival: &&weir_abi::status::ArrivalStatus| arrival.fate == "taken" && arrival.frames > 0;
+    assert!(bond.arrivals.iter().any(|arrival| taken(&arrival)), "{bond:?}");
+
+    pair.lab
+        .gateway
+        .write(&toml.replace(&port(BOND, "auto"), &port(BOND, "driver")))
+        .unwrap();
+    let refused = pair.lab.restart_gateway().unwrap_err().to_string();
+    assert!(refused.contains("port bond7: it is a bond"), "{refused}");
+}

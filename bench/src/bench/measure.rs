@@ -31,6 +31,8 @@ pub enum Measure {
     /// Packets carried over AF_XDP by one shard, and its work beyond a bare forwarder's. It has contenders of its own
     /// and a report of its own.
     Xdp,
+    /// One shard's work for a packet beyond the AEAD, over ports in memory. It has a report of its own.
+    Engine,
 }
 
 /// One value of one round.
@@ -44,7 +46,7 @@ pub(super) struct Sample {
 
 impl Measure {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Tcp,
         Self::Udp,
         Self::Cpu,
@@ -54,6 +56,7 @@ impl Measure {
         Self::Memory,
         Self::Million,
         Self::Xdp,
+        Self::Engine,
     ];
 
     /// The name by which it is asked for.
@@ -68,6 +71,7 @@ impl Measure {
             Self::Memory => "memory",
             Self::Million => "million",
             Self::Xdp => "xdp",
+            Self::Engine => "engine",
         }
     }
 
@@ -76,13 +80,18 @@ impl Measure {
         matches!(self, Self::Idle | Self::Memory | Self::Million)
     }
 
+    /// Whether implementations take their turns in it. The others measure what only Weir has.
+    pub(super) fn has_contenders(self) -> bool {
+        !matches!(self, Self::Xdp | Self::Engine)
+    }
+
     /// Whether it has a meaning for a contender.
     pub(super) fn applies(self, contender: Contender) -> bool {
         match self {
             Self::Tcp | Self::Udp | Self::Latency => true,
             Self::Cpu | Self::Idle | Self::Gateway | Self::Memory => contender != Contender::Veth,
+            Self::Xdp | Self::Engine => false,
             // The others keep buffers and tasks for each peer, and are not made for it.
-            Self::Xdp => false,
             Self::Million => contender == Contender::Tunnel(Implementation::Weir),
         }
     }
@@ -97,7 +106,7 @@ impl Measure {
             (Self::Tcp, _) => tcp::take(stage, settings, contender),
             (Self::Udp, _) => udp::take(stage, settings, contender),
             (Self::Latency, _) => latency::take(stage, settings, contender),
-            (Self::Xdp, _) | (_, Contender::Veth) => Ok(Vec::new()),
+            (Self::Xdp | Self::Engine, _) | (_, Contender::Veth) => Ok(Vec::new()),
             (Self::Cpu, Contender::Tunnel(_)) => cpu::take(stage, settings, contender),
             (Self::Idle, Contender::Tunnel(tunnel)) => idle::take(stage, settings, tunnel),
             (Self::Gateway, Contender::Tunnel(tunnel)) => forwarding::take(stage, settings, tunnel),

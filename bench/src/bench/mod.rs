@@ -3,12 +3,14 @@
 //! each number means, and what cannot be concluded from it. It informs and asserts nothing.
 //!
 //! The binary `bench` calls [`Settings::read`] and [`run`]; the modules measure one thing each. What only Weir can do,
-//! packets over AF_XDP, is measured beside a bare forwarder, by `xdp`, with a report of its own.
+//! packets over AF_XDP, is measured beside a bare forwarder, by `xdp`, with a report of its own, and the engine alone by
+//! [`engine`], with another.
 
 mod contender;
 mod cores;
 mod counters;
 mod cpu;
+pub mod engine;
 mod figures;
 mod forwarding;
 mod idle;
@@ -24,10 +26,12 @@ mod report;
 mod sessions;
 mod settings;
 mod tcp;
+mod ticks;
 mod uapi;
 mod udp;
 mod xdp;
 
+pub use engine::Report as EngineReport;
 pub use measure::Measure;
 pub use report::Report;
 pub use settings::Settings;
@@ -46,6 +50,8 @@ pub struct Reports {
     pub gateway: Option<Report>,
     /// AF_XDP beside a bare forwarder.
     pub xdp: Option<XdpReport>,
+    /// The engine over ports in memory.
+    pub engine: Option<EngineReport>,
 }
 
 impl Reports {
@@ -53,7 +59,8 @@ impl Reports {
     pub fn markdown(&self) -> String {
         let gateway = self.gateway.as_ref().map(Report::markdown);
         let xdp = self.xdp.as_ref().map(XdpReport::markdown);
-        let texts: Vec<String> = gateway.into_iter().chain(xdp).collect();
+        let engine = self.engine.as_ref().map(EngineReport::markdown);
+        let texts: Vec<String> = gateway.into_iter().chain(xdp).chain(engine).collect();
         texts.join("\n")
     }
 
@@ -61,7 +68,12 @@ impl Reports {
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
         let gateway = self.gateway.as_ref().map(|report| report.write(folder));
         let xdp = self.xdp.as_ref().map(|report| report.write(folder));
-        let written: Vec<_> = gateway.into_iter().chain(xdp).collect::<Result<_>>()?;
+        let engine = self.engine.as_ref().map(|report| report.write(folder));
+        let written: Vec<_> = gateway
+            .into_iter()
+            .chain(xdp)
+            .chain(engine)
+            .collect::<Result<_>>()?;
         Ok(written.into_iter().flatten().collect())
     }
 
@@ -76,11 +88,12 @@ impl Reports {
 pub fn run(settings: &Settings) -> Result<Reports> {
     let stage = Stage::new()?;
     let asked = |wanted: fn(&Measure) -> bool| settings.measures.iter().any(wanted);
-    let gateway = asked(|&measure| measure != Measure::Xdp)
+    let gateway = asked(|&measure| measure.has_contenders())
         .then(|| run_gateway(settings, &stage))
         .transpose()?;
     let xdp = asked(|&measure| measure == Measure::Xdp).then(|| xdp::run(settings, &stage));
-    Ok(Reports { gateway, xdp })
+    let engine = asked(|&measure| measure == Measure::Engine).then(|| engine::run(settings));
+    Ok(Reports { gateway, xdp, engine })
 }
 
 /// Round by round, each implementation in turn. One that fails a measure is reported beside the figures of the others.

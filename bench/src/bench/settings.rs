@@ -10,7 +10,7 @@ use crate::Implementation;
 /// Rounds unless said otherwise.
 const ROUNDS: u32 = 3;
 
-/// The same for `xdp`, whose differences are small.
+/// The same for `xdp` and `engine`, whose differences are small.
 const XDP_ROUNDS: u32 = 5;
 
 /// Rounds at most: an evening.
@@ -43,7 +43,7 @@ pub struct Settings {
     pub measures: Vec<Measure>,
     /// How often each implementation has its turn.
     pub rounds: u32,
-    /// The same for the measure `xdp`.
+    /// The same for the measures `xdp` and `engine`.
     pub xdp_rounds: u32,
     /// Seconds of one stream or window.
     pub seconds: u32,
@@ -59,7 +59,7 @@ pub struct Settings {
 
 impl Settings {
     /// Reads BENCH (names of measures), ROUNDS, WINDOW_S, CORES (`0,1` or `all`), IMPLEMENTATIONS (names) and
-    /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds (five of `xdp`), two seconds, the
+    /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds (five of `xdp` and `engine`), two seconds, the
     /// first two cores (all of them for `xdp`), all, and a thread for each core. An error names the variable, its value
     /// and what was expected.
     pub fn read() -> Result<Self, String> {

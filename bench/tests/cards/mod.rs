@@ -118,13 +118,28 @@ impl Cards {
         self.far.configure(&device).unwrap();
     }
 
-    /// Has the far side call over this IP version, from one port after the other, until the session is at home on the shard
-    /// of this queue, because its handshake came by it; all else from there then does so too.
+    /// Has the far side call over this IP version, with a new session from one port after the other, until the session is
+    /// at home on the shard of this queue, because its handshake came by it; all else from there then does so too.
     pub fn reach(&self, outer: Family, queue: u16) {
         for port in PORTS {
             self.call(outer, Some(port));
             self.await_answers(Family::V4, TUNNEL_LIMIT);
             if self.status().peers[0].shard == Some(queue) {
+                return;
+            }
+        }
+        panic!("nothing comes by queue {queue}: {:#?}", self.status());
+    }
+
+    /// Has the far side send from one port after the other, in the same session, until some of it comes by this queue.
+    pub fn arrive_by(&self, queue: u16) {
+        let received = || self.ports("wan")[usize::from(queue)].rx_frames;
+        for port in PORTS {
+            let before = received();
+            let set = format!("set {} listen-port {port}", self.far.interface());
+            self.far.wg(&set).unwrap();
+            self.await_answers(Family::V4, TUNNEL_LIMIT);
+            if received() > before {
                 return;
             }
         }

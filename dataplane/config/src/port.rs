@@ -6,7 +6,7 @@ use crate::reader::{Reader, Section};
 use toml::Spanned;
 use toml::de::DeValue;
 
-pub(crate) const KEYS: &[&str] = &["device", "role", "mode", "bypass_nftables"];
+pub(crate) const KEYS: &[&str] = &["device", "role", "mode", "busy_poll", "bypass_nftables"];
 
 const DEVICE_EXPECTED: &str = "the name of a network device, such as \"eth1\"";
 
@@ -19,6 +19,8 @@ pub struct Port {
     pub role: PortRole,
     /// How the kernel is to hand packets over.
     pub mode: PortMode,
+    /// Whether shards work on the card's queues themselves while they are busy, instead of the kernel at interrupts.
+    pub busy_poll: bool,
     /// Whether the operator knows that nftables sees no packet between this device and the tunnel.
     pub bypass_nftables: bool,
 }
@@ -109,6 +111,7 @@ fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, place: usize) -> 
         ("generic", PortMode::Generic),
     ];
     let mode = section.choice(reader, "mode", "auto, zero-copy, driver or generic", &modes);
+    let busy_poll = section.flag(reader, "busy_poll").unwrap_or(false);
     let bypass_nftables = section.flag(reader, "bypass_nftables").unwrap_or(false);
     let (device, role) = (device?, role?);
     if !is_interface_name(device.value) {
@@ -124,6 +127,7 @@ fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>, place: usize) -> 
             device: device.value.to_owned(),
             role,
             mode: mode.unwrap_or_default(),
+            busy_poll,
             bypass_nftables,
         },
         device_line: device.line,

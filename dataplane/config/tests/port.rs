@@ -15,7 +15,7 @@ fn parse(ports: &str) -> Result<Vec<Port>, Vec<String>> {
 #[test]
 fn ports_are_read() {
     let ports = parse(
-        "[[port]]\ndevice = \"eth1\"\nrole = \"wan\"\nmode = \"zero-copy\"\n\
+        "[[port]]\ndevice = \"eth1\"\nrole = \"wan\"\nmode = \"zero-copy\"\nbusy_poll = true\n\
          [[port]]\ndevice = \"eth2.7\"\nrole = \"lan\"\nbypass_nftables = true\n",
     );
     let expected = [
@@ -23,12 +23,14 @@ fn ports_are_read() {
             device: "eth1".into(),
             role: PortRole::Wan,
             mode: PortMode::ZeroCopy,
+            busy_poll: true,
             bypass_nftables: false,
         },
         Port {
             device: "eth2.7".into(),
             role: PortRole::Lan,
             mode: PortMode::Auto,
+            busy_poll: false,
             bypass_nftables: true,
         },
     ];

@@ -10,6 +10,7 @@ mod access;
 mod applier;
 mod counters;
 mod indices;
+mod lately;
 mod limiter;
 pub mod limits;
 mod map;

@@ -43,6 +43,8 @@ impl Handshake {
 
 /// A peer at home. About 4 KiB with a live session, most of it the replay windows.
 pub struct Peer {
+    /// Its number, as its facts have it: read with each packet, and they are elsewhere.
+    id: PeerId,
     /// What is to be of it.
     pub facts: Arc<PeerFacts>,
     /// Which access rules concern it; `None` where none can deny it anything.
@@ -89,6 +91,7 @@ impl Peer {
     /// A peer that has done nothing yet.
     pub fn new(facts: Arc<PeerFacts>, slot: Slot, identity_serial: u64, jitter: Duration) -> Self {
         Self {
+            id: facts.id,
             access: None,
             slot,
             moves: 0,
@@ -114,7 +117,7 @@ impl Peer {
 
     /// Its number.
     pub fn id(&self) -> PeerId {
-        self.facts.id
+        self.id
     }
 
     /// All indices under which it is known.

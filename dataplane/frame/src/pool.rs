@@ -86,6 +86,7 @@ impl FramePool {
     }
 
     /// The home of every frame in the pool.
+    #[inline]
     pub fn home(&self) -> Home {
         self.home
     }
@@ -96,6 +97,7 @@ impl FramePool {
     }
 
     /// A fresh, empty frame with room for `len` bytes behind the headroom: a small one where that does.
+    #[inline]
     pub fn take(&mut self, len: usize) -> Option<Frame> {
         let small = len + self.size.headroom <= self.size.small_bytes;
         if small && let Some(frame) = self.small.pop() {
@@ -109,6 +111,7 @@ impl FramePool {
     }
 
     /// A fresh, empty small frame.
+    #[inline]
     pub fn take_small(&mut self) -> Option<Frame> {
         self.small.pop()
     }
@@ -117,6 +120,7 @@ impl FramePool {
     ///
     /// # Panics
     /// If the frame has another home: two pools would then own the same memory.
+    #[inline]
     pub fn give_back(&mut self, mut frame: Frame) {
         assert_eq!(
             frame.home(),
@@ -202,11 +206,11 @@ mod tests {
         let mut frame = pool.take(10).expect("a frame");
         assert!(frame.write(b"0123456789"));
         frame.trim_front(4);
-        frame.meta.traffic_class = 3;
+        frame.meta_mut().traffic_class = 3;
         pool.give_back(frame);
         let frame = pool.take(10).expect("a frame");
         assert_eq!(
-            (frame.len(), frame.headroom(), frame.meta.traffic_class),
+            (frame.len(), frame.headroom(), frame.meta().traffic_class),
             (0, 64, 0)
         );
     }

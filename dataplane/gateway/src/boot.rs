@@ -416,7 +416,7 @@ fn only_what_can_change(current: &Config, next: &Config) -> Result<(), String> {
         ("interface.name", current.interface.name == next.interface.name),
         ("dataplane.steering", a.steering == b.steering),
         ("dataplane.offload", a.offload == b.offload),
-        ("port", current.ports == next.ports),
+        ("[[port]]", current.ports == next.ports),
         ("dataplane.burst", a.burst == b.burst),
         ("dataplane.queue", a.queue == b.queue),
         ("dataplane.buffer_kib", a.buffer_bytes == b.buffer_bytes),

@@ -28,7 +28,7 @@ pub use ethtool::{Channels, DriverInfo, Feature, Features, Rings};
 pub use host::{Host, HugePages, KernelVersion, Node};
 pub use interrupt::Interrupt;
 pub use link::{Attached, Link, Parent, Place};
-pub use nic::Nic;
+pub use nic::{Deferral, Nic};
 pub use steering::{Action, Flow, HashedFields, Rule};
 pub use xdp::XdpFeatures;
 

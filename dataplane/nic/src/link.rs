@@ -111,6 +111,16 @@ pub(crate) fn all() -> Result<Vec<Link>, Errno> {
 const INFO_BYTES: usize = 16;
 
 impl Link {
+    /// The kind of a device that software made of others, whose drivers see the frames first. An AF_XDP socket of it gets
+    /// no frame that one of those redirects, whatever it announces, as bonds do: only generic programs run on the device
+    /// itself.
+    pub fn made_of_others(&self) -> Option<&str> {
+        const KINDS: [&str; 8] = [
+            "bond", "team", "bridge", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap",
+        ];
+        self.kind.as_deref().filter(|kind| KINDS.contains(kind))
+    }
+
     /// From `struct ifinfomsg` and its attributes; `None` without name or MTU.
     fn parse(message: &[u8]) -> Option<Self> {
         const ARPHRD_ETHER: u16 = 1;

@@ -46,12 +46,34 @@ pub struct Nic {
     pub features: Features,
     /// What the kernel says that it can do with XDP.
     pub xdp: Option<XdpFeatures>,
+    /// Interrupts that are put off, and for how long, while somebody polls; `None` where the kernel does not say.
+    pub deferral: Option<Deferral>,
     /// The NUMA node it is attached to.
     pub numa_node: Option<u32>,
     /// What a virtio device and its driver agreed on, a bit for each feature (VIRTIO 1.2 section 2.2).
     pub virtio_features: Option<u64>,
     /// Its interrupts.
     pub interrupts: Vec<Interrupt>,
+}
+
+/// How long a device's interrupts are put off in favour of whoever polls (Linux 5.8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Deferral {
+    /// Rounds without a frame before an interrupt is let through again (`napi_defer_hard_irqs`).
+    pub rounds: u32,
+    /// Nanoseconds after which the kernel polls itself (`gro_flush_timeout`).
+    pub flush_ns: u64,
+}
+
+impl Deferral {
+    /// As /sys says, which shows the devices of the network namespace that it was mounted in.
+    fn read(name: &str) -> Option<Self> {
+        let read = |file: &str| fs::read_to_string(Path::new("/sys/class/net").join(name).join(file));
+        Some(Self {
+            rounds: read("napi_defer_hard_irqs").ok()?.trim().parse().ok()?,
+            flush_ns: read("gro_flush_timeout").ok()?.trim().parse().ok()?,
+        })
+    }
 }
 
 impl Nic {
@@ -88,6 +110,7 @@ impl Nic {
             rules: ethtool.rules()?,
             features: ethtool.features()?.unwrap_or_default(),
             xdp: XdpFeatures::read(link.index),
+            deferral: Deferral::read(name),
             numa_node: bus::numa_node(&folders),
             virtio_features: link
                 .parent

@@ -24,6 +24,7 @@ impl ReplayWindow {
     }
 
     /// Whether `counter` would be accepted: worth decrypting.
+    #[inline]
     pub fn check(&self, counter: u64) -> bool {
         if counter >= REJECT_AFTER_MESSAGES || counter.saturating_add(REPLAY_WINDOW) < self.next {
             return false;
@@ -33,6 +34,7 @@ impl ReplayWindow {
 
     /// Records `counter`, of a message that proved authentic. False if it was
     /// received before or lies behind the window: the message is to be dropped.
+    #[inline]
     pub fn accept(&mut self, counter: u64) -> bool {
         if !self.check(counter) {
             return false;

@@ -41,31 +41,37 @@ impl Keypair {
     }
 
     /// Key of the messages we send.
+    #[inline]
     pub fn send_key(&self) -> &[u8; 32] {
         &self.keys.send
     }
 
     /// Key of the messages we receive.
+    #[inline]
     pub fn receive_key(&self) -> &[u8; 32] {
         &self.keys.receive
     }
 
     /// Our index: the receiver in what we receive.
+    #[inline]
     pub fn local(&self) -> Index {
         self.keys.local
     }
 
     /// The peer's index: the receiver in what we send.
+    #[inline]
     pub fn remote(&self) -> Index {
         self.keys.remote
     }
 
     /// Whether we began the handshake.
+    #[inline]
     pub fn initiator(&self) -> bool {
         self.keys.initiator
     }
 
     /// When the keys were derived.
+    #[inline]
     pub fn created(&self) -> Instant {
         self.created
     }
@@ -77,11 +83,13 @@ impl Keypair {
 
     /// Takes the counter of one message. It is spent from now on, whatever
     /// becomes of the message: no counter is ever given out twice.
+    #[inline]
     pub fn reserve(&mut self, now: Instant) -> Result<u64, SendRefused> {
         self.reserve_many(now, 1).map(|counters| counters.start)
     }
 
     /// Takes the counters of `count` messages, or none if not all are to be had.
+    #[inline]
     pub fn reserve_many(&mut self, now: Instant, count: u32) -> Result<Range<u64>, SendRefused> {
         if self.expired(now) {
             return Err(SendRefused::Expired);
@@ -95,25 +103,29 @@ impl Keypair {
     }
 
     /// Whether messages under this keypair are still taken.
+    #[inline]
     pub fn may_receive(&self, now: Instant) -> bool {
         !self.expired(now)
     }
 
     /// Whether sending calls for a new handshake (whitepaper section 6.2).
+    #[inline]
     pub fn needs_rekey_on_send(&self, now: Instant) -> bool {
         self.send_counter >= REKEY_AFTER_MESSAGES
-            || (self.keys.initiator && now.since(self.created) >= REKEY_AFTER_TIME)
+            || (self.keys.initiator && now.is_past(self.created, REKEY_AFTER_TIME))
     }
 
     /// Whether receiving calls for a new handshake: the initiator's last
     /// chance before the keypair expires (whitepaper section 6.2).
+    #[inline]
     pub fn needs_rekey_on_receive(&self, now: Instant) -> bool {
-        self.keys.initiator && now.since(self.created) >= REKEY_ON_RECEIVE_AFTER_TIME
+        self.keys.initiator && now.is_past(self.created, REKEY_ON_RECEIVE_AFTER_TIME)
     }
 
     /// Whether REJECT_AFTER_TIME has passed.
+    #[inline]
     pub fn expired(&self, now: Instant) -> bool {
-        now.since(self.created) >= REJECT_AFTER_TIME
+        now.is_past(self.created, REJECT_AFTER_TIME)
     }
 }
 
@@ -199,35 +211,58 @@ impl Keypairs {
     }
 
     /// The keypair that seals, if there is one; it may have expired.
+    #[inline]
     pub fn current(&self) -> Option<&Keypair> {
         self.current.as_deref()
     }
 
     /// The keypair that seals, to reserve counters of it.
+    #[inline]
     pub fn current_mut(&mut self) -> Option<&mut Keypair> {
         self.current.as_deref_mut()
     }
 
     /// The keypair with this local index, to open a message under it.
+    #[inline]
     pub fn by_local(&mut self, local: Index) -> Option<(Slot, &mut Keypair)> {
-        let slots = [
-            (Slot::Current, &mut self.current),
-            (Slot::Previous, &mut self.previous),
-            (Slot::Next, &mut self.next),
-        ];
-        slots
-            .into_iter()
-            .filter_map(|(slot, keypair)| Some((slot, keypair.as_deref_mut()?)))
-            .find(|(_, keypair)| keypair.local() == local)
+        let slot = self.slot_of(local)?;
+        let keypair = match slot {
+            Slot::Current => &mut self.current,
+            Slot::Previous => &mut self.previous,
+            Slot::Next => &mut self.next,
+        };
+        Some((slot, keypair.as_deref_mut()?))
     }
 
-    /// The key that opens messages to this local index.
-    pub fn receive_key(&self, local: Index) -> Option<&[u8; 32]> {
-        [&self.current, &self.previous, &self.next]
-            .into_iter()
-            .filter_map(|keypair| keypair.as_deref())
-            .find(|keypair| keypair.local() == local)
-            .map(Keypair::receive_key)
+    /// The keypair with this local index, for its keys.
+    #[inline]
+    pub fn find(&self, local: Index) -> Option<&Keypair> {
+        match self.slot_of(local)? {
+            Slot::Current => self.current.as_deref(),
+            Slot::Previous => self.previous.as_deref(),
+            Slot::Next => self.next.as_deref(),
+        }
+    }
+
+    /// Whether the keypair with this local index waits for its [`Keypairs::confirm`].
+    #[inline]
+    pub fn is_next(&self, local: Index) -> bool {
+        self.next.as_deref().is_some_and(|next| next.local() == local)
+    }
+
+    /// Where the keypair with this local index is. Nearly every message is under the current one.
+    #[inline]
+    fn slot_of(&self, local: Index) -> Option<Slot> {
+        let has = |keypair: &Option<Box<Keypair>>| keypair.as_deref().is_some_and(|it| it.local() == local);
+        if has(&self.current) {
+            Some(Slot::Current)
+        } else if has(&self.previous) {
+            Some(Slot::Previous)
+        } else if has(&self.next) {
+            Some(Slot::Next)
+        } else {
+            None
+        }
     }
 
     /// All local indices that lead to a keypair.
@@ -384,10 +419,13 @@ mod tests {
             let key = keypairs
                 .by_local(Index(local))
                 .map(|(_, keypair)| *keypair.receive_key());
-            assert_eq!(keypairs.receive_key(Index(local)).copied(), key);
+            assert_eq!(
+                keypairs.find(Index(local)).map(|keypair| *keypair.receive_key()),
+                key
+            );
         }
         assert!(keypairs.by_local(Index(4)).is_none());
-        assert!(keypairs.receive_key(Index(4)).is_none());
+        assert!(keypairs.find(Index(4)).is_none());
         assert_eq!(keypairs.locals().count(), 3);
         assert_eq!(keypairs.current().map(Keypair::local), Some(Index(2)));
     }

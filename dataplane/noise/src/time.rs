@@ -25,7 +25,15 @@ impl Instant {
         self.0
     }
 
+    /// Whether `duration` or more has passed since `earlier`. As [`Instant::since`] compared, without a division by the
+    /// nanoseconds of a second.
+    #[inline]
+    pub const fn is_past(self, earlier: Self, duration: Duration) -> bool {
+        self.0.saturating_sub(earlier.0) as u128 >= duration.as_nanos()
+    }
+
     /// The time passed since `earlier`; zero if that lies ahead.
+    #[inline]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -34,6 +42,7 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    #[inline]
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(nanos(duration)))
     }
@@ -47,6 +56,7 @@ impl Sub<Duration> for Instant {
     }
 }
 
+#[inline]
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -63,5 +73,10 @@ mod tests {
         assert_eq!(Instant::BOOT + Duration::MAX, Instant::NEVER);
         assert_eq!(Instant::BOOT.since(Instant::NEVER), Duration::ZERO);
         assert_eq!((Instant::BOOT + second).since(Instant::BOOT), second);
+        for (now, past) in [(0, false), (999_999_999, false), (1_000_000_000, true)] {
+            assert_eq!(Instant::from_nanos(now).is_past(Instant::BOOT, second), past);
+        }
+        assert!(!Instant::BOOT.is_past(Instant::NEVER, second));
+        assert!(!Instant::NEVER.is_past(Instant::BOOT, Duration::MAX));
     }
 }

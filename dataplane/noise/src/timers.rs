@@ -85,33 +85,44 @@ impl Timers {
         }
     }
 
-    /// Data was sent, not an empty message: something should come back.
-    pub fn data_sent(&mut self, now: Instant) {
-        if self.new_handshake == Instant::NEVER {
+    /// Data was sent, not an empty message: something should come back. True if that set a deadline: none of the other
+    /// events of a message with data makes [`Timers::deadline`] earlier.
+    #[inline]
+    pub fn data_sent(&mut self, now: Instant) -> bool {
+        let unset = self.new_handshake == Instant::NEVER;
+        if unset {
             self.new_handshake = now + KEEPALIVE_TIMEOUT + REKEY_TIMEOUT + self.jitter();
         }
+        unset
     }
 
-    /// Data was received, not an empty message: something should go back.
-    pub fn data_received(&mut self, now: Instant) {
-        if self.keepalive == Instant::NEVER {
+    /// Data was received, not an empty message: something should go back. True if that set a deadline, as with
+    /// [`Timers::data_sent`].
+    #[inline]
+    pub fn data_received(&mut self, now: Instant) -> bool {
+        let unset = self.keepalive == Instant::NEVER;
+        if unset {
             self.keepalive = now + KEEPALIVE_TIMEOUT;
         } else {
             self.need_another_keepalive = true;
         }
+        unset
     }
 
     /// Anything authenticated was sent: the other side has its sign of life.
+    #[inline]
     pub fn any_authenticated_sent(&mut self, _now: Instant) {
         self.keepalive = Instant::NEVER;
     }
 
     /// Anything authenticated was received: the session works.
+    #[inline]
     pub fn any_authenticated_received(&mut self, _now: Instant) {
         self.new_handshake = Instant::NEVER;
     }
 
     /// Anything authenticated was sent or received: mappings on the way are fresh.
+    #[inline]
     pub fn any_authenticated_traversal(&mut self, now: Instant) {
         if self.persistent_interval != 0 {
             self.persistent = now + self.persistent_interval();

@@ -79,12 +79,12 @@ fn udp_ports_allocate_nothing() {
             for i in 0..32 {
                 let mut frame = port.fresh(200).expect("a frame");
                 frame.set_len(100 + i % 5 / 4 + turns % 3);
-                frame.meta.path = Some(Path::to(to[i % 2]));
+                frame.meta_mut().path = Some(Path::to(to[i % 2]));
                 frames.push(frame);
             }
             // A destination without a route takes the way of errors.
             let mut lost = port.fresh(1).expect("a frame");
-            lost.meta.path = Some(Path::to("192.0.2.1:9".parse().expect("an address")));
+            lost.meta_mut().path = Some(Path::to("192.0.2.1:9".parse().expect("an address")));
             frames.push(lost);
             port.transmit(&mut frames);
             while port.receive(&mut frames, 64) > 0 {

@@ -62,7 +62,7 @@ fn arrivals(ports: &mut [UdpPort], count: usize) -> Vec<(u16, Vec<u8>)> {
             let mut frames: Vec<Frame> = Vec::with_capacity(ROUND);
             port.receive(&mut frames, ROUND);
             for frame in frames {
-                let size = match frame.meta.segmentation {
+                let size = match frame.meta().segmentation {
                     Segmentation::Datagrams { size } => usize::from(size),
                     Segmentation::None | Segmentation::Super { .. } => frame.len(),
                 };
@@ -222,7 +222,7 @@ fn shards_come_and_go() {
             assert_eq!(ports[0].counters().rx_errors, 0);
             let mut frame = ports[0].fresh(1).expect("a frame");
             frame.set_len(1);
-            frame.meta.path = Some(Path::to(targets(group.port())[0]));
+            frame.meta_mut().path = Some(Path::to(targets(group.port())[0]));
             ports[0].transmit(&mut vec![frame]);
             assert_eq!(ports[0].counters().tx_errors, 1);
 

@@ -54,7 +54,7 @@ fn side(side: u8, offload: OffloadChoice, queues: u16) -> (TunDevice, Vec<TunPor
 fn forward(from: &mut TunPort, to: &mut TunPort, received: &mut Vec<Frame>, sent: &mut Vec<Frame>) -> usize {
     let count = from.receive(received, 64);
     for mut frame in received.drain(..) {
-        match frame.meta.segmentation {
+        match frame.meta().segmentation {
             Segmentation::Super { transport, size } => {
                 let kind = match transport {
                     Transport::TcpV4 => Kind::TcpV4,
@@ -75,7 +75,7 @@ fn forward(from: &mut TunPort, to: &mut TunPort, received: &mut Vec<Frame>, sent
                 }
             }
             Segmentation::None => {
-                if let Some((start, offset)) = frame.meta.partial_checksum {
+                if let Some((start, offset)) = frame.meta().partial_checksum {
                     weir_wire::checksum::complete_partial(frame.bytes_mut(), start, offset)
                         .expect("a checksum");
                 }
@@ -386,9 +386,9 @@ fn udp_segmentation_by_the_kernel_is_understood() {
             transport: Transport::Udp,
             size: 500,
         };
-        assert_eq!((frame.meta.segmentation, frame.len()), (expected, 1828));
-        assert_eq!(frame.meta.partial_checksum, Some((20, 6)));
-        assert_eq!(frame.meta.path, None);
+        assert_eq!((frame.meta().segmentation, frame.len()), (expected, 1828));
+        assert_eq!(frame.meta().partial_checksum, Some((20, 6)));
+        assert_eq!(frame.meta().path, None);
     });
 }
 

@@ -34,7 +34,7 @@ fn receive(port: &mut UdpPort, count: usize) -> Vec<Frame> {
 fn datagrams(port: &mut UdpPort, frames: Vec<Frame>) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
     for frame in frames {
-        match frame.meta.segmentation {
+        match frame.meta().segmentation {
             Segmentation::Datagrams { size } => {
                 datagrams.extend(frame.bytes().chunks(usize::from(size)).map(<[u8]>::to_vec));
             }
@@ -51,8 +51,8 @@ fn send(port: &mut UdpPort, path: Path, class: u8, payloads: &[Vec<u8>]) {
     for payload in payloads {
         let mut frame = port.fresh(payload.len()).expect("a frame");
         assert!(frame.write(payload));
-        frame.meta.path = Some(path);
-        frame.meta.traffic_class = class;
+        frame.meta_mut().path = Some(path);
+        frame.meta_mut().traffic_class = class;
         frames.push(frame);
     }
     port.transmit(&mut frames);
@@ -101,7 +101,7 @@ fn the_spoken_address_and_the_class_are_kept() {
             }
             send(&mut a, Path::to(to), 0xb9, &[payload(100, 1)]);
             let frames = receive(&mut b, 1);
-            let meta = frames[0].meta;
+            let meta = *frames[0].meta();
             assert_eq!(datagrams(&mut b, frames), [payload(100, 1)]);
             let path = meta.path.expect("a path");
             assert_eq!(path.remote, loopback(v6, a_group.port()));
@@ -113,7 +113,7 @@ fn the_spoken_address_and_the_class_are_kept() {
 
             send(&mut b, path, 0x02, &[payload(50, 2)]);
             let frames = receive(&mut a, 1);
-            let meta = frames[0].meta;
+            let meta = *frames[0].meta();
             assert_eq!(datagrams(&mut a, frames), [payload(50, 2)]);
             assert_eq!(meta.path.map(|path| path.remote), Some(to));
             assert_eq!(meta.traffic_class, 0x02);
@@ -294,7 +294,7 @@ fn a_refused_datagram_is_counted_and_the_others_arrive() {
         ] {
             let mut frame = a.fresh(len).expect("a frame");
             frame.set_len(len);
-            frame.meta.path = Some(Path::to(remote));
+            frame.meta_mut().path = Some(Path::to(remote));
             frames.push(frame);
         }
         // Twice: the port unreachable of the first round is pending in the second.
@@ -303,7 +303,7 @@ fn a_refused_datagram_is_counted_and_the_others_arrive() {
             for frame in &frames {
                 let mut copy = a.fresh(frame.len()).expect("a frame");
                 assert!(copy.write(frame.bytes()));
-                copy.meta = frame.meta;
+                *copy.meta_mut() = *frame.meta();
                 again.push(copy);
             }
             a.transmit(&mut again);

@@ -136,7 +136,7 @@ impl Port for MemoryPort {
                 frame.write(&parcel.bytes),
                 "the frame was asked for with this length"
             );
-            frame.meta = parcel.meta;
+            *frame.meta_mut() = parcel.meta;
             self.counters.rx_frames += 1;
             self.counters.rx_bytes += parcel.bytes.len() as u64;
             queues.spare.push(parcel.bytes);
@@ -157,7 +157,7 @@ impl Port for MemoryPort {
             self.counters.tx_bytes += bytes.len() as u64;
             queues.outgoing.push_back(Parcel {
                 bytes,
-                meta: frame.meta,
+                meta: *frame.meta(),
             });
             self.pool.give_back(frame);
         }

@@ -157,6 +157,7 @@ pub fn set_ecn(bytes: &mut [u8], ecn: Ecn) -> bool {
     }
 }
 
+#[inline]
 fn parse_v4(bytes: &[u8]) -> Result<Packet, IpError> {
     let (header, _) = ipv4::Header::ref_from_prefix(bytes).map_err(|_| IpError::Short)?;
     let total_length = usize::from(header.total_length.get());

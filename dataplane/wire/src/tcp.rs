@@ -69,9 +69,15 @@ pub fn parse(segment: &[u8]) -> Option<(&Header, usize)> {
 ///
 /// The checksum is updated by the difference, so it must be complete, not partial; if it was wrong it stays wrong.
 pub fn clamp_mss(packet: &mut [u8], mtu: u16) -> bool {
-    let Ok(parsed) = ip::Packet::parse(packet) else {
-        return false;
-    };
+    match ip::Packet::parse(packet) {
+        Ok(parsed) => clamp_mss_of(&parsed, packet, mtu),
+        Err(_) => false,
+    }
+}
+
+/// The same for a packet that was parsed already.
+#[inline]
+pub fn clamp_mss_of(parsed: &ip::Packet, packet: &mut [u8], mtu: u16) -> bool {
     if parsed.protocol != ip::TCP || parsed.fragment == Fragment::Later {
         return false;
     }

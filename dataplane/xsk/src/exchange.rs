@@ -43,6 +43,10 @@ impl Exchange {
     /// the kernel others to fill. Says how many.
     pub(crate) fn receive(&mut self, store: &mut Store, out: &mut Vec<Frame>, limit: usize) -> usize {
         let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        if self.socket.busy_poll() && !self.socket.receive.waits() {
+            // The kernel works on the card's queue within the call; a refusal is the driver's, which then is asked again.
+            let _ = sys::kick_receive(self.socket.as_fd());
+        }
         let (held, counters, memory) = (&mut store.held, &mut self.counters, &store.memory);
         let mut taken = 0;
         self.socket.receive.read(limit, |entry| {

@@ -114,7 +114,8 @@ impl<S: Site> LanPort<S> {
     /// The next hop of a packet to send, if it goes by the queue.
     #[inline]
     fn hop(&self, frame: &Frame) -> Option<Hop> {
-        let whole = frame.meta.segmentation == Segmentation::None && frame.meta.partial_checksum.is_none();
+        let whole =
+            frame.meta().segmentation == Segmentation::None && frame.meta().partial_checksum.is_none();
         if !whole || !self.ways.has_queue() {
             return None;
         }

@@ -178,6 +178,11 @@ impl<T: Copy> Consumer<T> {
         Ok(Self { ring, read })
     }
 
+    /// Whether an entry is there to be read.
+    pub(crate) fn waits(&self) -> bool {
+        self.ring.word(self.ring.producer).load(Ordering::Relaxed) != self.read
+    }
+
     /// Reads up to `limit` entries, and then leaves their places to the kernel. Says how many.
     pub(crate) fn read(&mut self, limit: u32, mut each: impl FnMut(T)) -> u32 {
         let written = self.ring.word(self.ring.producer).load(Ordering::Acquire);

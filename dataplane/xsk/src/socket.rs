@@ -18,6 +18,14 @@ const ASK_LIMIT: Duration = Duration::from_secs(2);
 const TRANSMIT_BUDGET: u32 = 1024;
 const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 
+/// Of asm-generic/socket.h, for which libc has no names.
+const SO_PREFER_BUSY_POLL: i32 = 69;
+const SO_BUSY_POLL_BUDGET: i32 = 70;
+
+/// Microseconds that one ask may poll, and frames that it may take: a batch of a shard's.
+const POLL_US: i32 = 20;
+const POLL_BUDGET: i32 = 64;
+
 /// Bytes that the kernel counts of a copied frame at most until the card has sent it: a page, and its own notes beside it.
 const COPY: u32 = 4096 + 512;
 
@@ -41,6 +49,8 @@ pub struct SocketOptions {
     pub copying: Option<Copying>,
     /// Entries of each ring, a power of two.
     pub ring: u32,
+    /// Whether the card's queue is worked on when the socket is asked for frames, instead of at interrupts.
+    pub busy_poll: bool,
 }
 
 /// Why a socket could not be opened.
@@ -116,6 +126,7 @@ pub(crate) struct Socket {
     pub(crate) transmit: Producer<libc::xdp_desc>,
     copying: Copying,
     ring: u32,
+    busy_poll: bool,
 }
 
 impl Socket {
@@ -149,6 +160,9 @@ impl Socket {
         let descriptor = sys::socket().map_err(failed("making a socket"))?;
         let socket = descriptor.as_fd();
         register(socket, memory).map_err(failed("sharing memory"))?;
+        if options.busy_poll {
+            poll_busily(socket).map_err(failed("asking for busy polling"))?;
+        }
         for ring in [
             libc::XDP_UMEM_FILL_RING,
             libc::XDP_UMEM_COMPLETION_RING,
@@ -204,12 +218,18 @@ impl Socket {
             transmit,
             copying,
             ring: options.ring,
+            busy_poll: options.busy_poll,
         })
     }
 
     /// How the kernel says that it moves frames.
     pub(crate) fn copying(&self) -> Copying {
         self.copying
+    }
+
+    /// Whether to receive means to ask.
+    pub(crate) fn busy_poll(&self) -> bool {
+        self.busy_poll
     }
 
     /// Entries of each ring.
@@ -255,6 +275,18 @@ fn hold_copies(socket: BorrowedFd<'_>, ring: u32) {
     // Without CAP_NET_ADMIN up to the system's limit.
     let _ = sys::set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, &bytes)
         .or_else(|_| sys::set_option(socket, libc::SOL_SOCKET, libc::SO_SNDBUF, &bytes));
+}
+
+/// Has the kernel leave the card's queue to whoever asks the socket for frames (Linux 5.11).
+fn poll_busily(socket: BorrowedFd<'_>) -> io::Result<()> {
+    for (option, value) in [
+        (SO_PREFER_BUSY_POLL, 1),
+        (libc::SO_BUSY_POLL, POLL_US),
+        (SO_BUSY_POLL_BUDGET, POLL_BUDGET),
+    ] {
+        sys::set_option(socket, libc::SOL_SOCKET, option, &value)?;
+    }
+    Ok(())
 }
 
 /// Binds; a queue that an ending socket still holds is waited for.

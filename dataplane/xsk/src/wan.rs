@@ -82,7 +82,9 @@ impl<S: Site> WanPort<S> {
         if !self.ways.has_queue() || !self.ways.owns(frame) {
             return false;
         }
-        let Some(path) = frame.meta.path else { return false };
+        let Some(path) = frame.meta().path else {
+            return false;
+        };
         if lies_elsewhere(path.remote, self.site.interface()) {
             return false;
         }
@@ -102,7 +104,7 @@ impl<S: Site> WanPort<S> {
             macs: hop.macs,
             source: SocketAddr::new(source, self.site.port()),
             destination,
-            traffic_class: frame.meta.traffic_class,
+            traffic_class: frame.meta().traffic_class,
             id: self.id,
         };
         self.id = self.id.wrapping_add(1);
@@ -158,8 +160,8 @@ impl<S: Site> Port for WanPort<S> {
             };
             frame.trim_front(datagram.payload);
             frame.set_len(datagram.len);
-            frame.meta.path = Some(self.path(&datagram));
-            frame.meta.traffic_class = datagram.traffic_class;
+            frame.meta_mut().path = Some(self.path(&datagram));
+            frame.meta_mut().traffic_class = datagram.traffic_class;
             self.ways.counted.rx_frames += 1;
             self.ways.counted.rx_bytes += datagram.len as u64;
             count += 1;

@@ -143,7 +143,7 @@ impl Ways {
         }
         match self.fresh_slow(frame.len()) {
             Some(mut copy) => {
-                copy.meta = frame.meta;
+                *copy.meta_mut() = *frame.meta();
                 let fits = copy.write(frame.bytes());
                 assert!(fits, "a fresh frame has the room that was asked for");
                 self.slow.push(copy);
@@ -175,7 +175,7 @@ impl Ways {
         let Some(mut copy) = self.fresh_fast(frame.len()) else {
             return Err(frame);
         };
-        copy.meta = frame.meta;
+        *copy.meta_mut() = *frame.meta();
         if copy.headroom() < headroom || !copy.write(frame.bytes()) {
             self.queue.pool().give_back(copy);
             return Err(frame);

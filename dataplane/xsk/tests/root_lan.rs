@@ -206,8 +206,8 @@ fn what_the_kernel_must_see_goes_by_tun() {
         let mut frame = port.fresh(100).unwrap();
         assert!(frame.write(&v4()));
         match meta {
-            0 => frame.meta.partial_checksum = Some((20, 6)),
-            _ => frame.meta.segmentation = weir_frame::Segmentation::Datagrams { size: 10 },
+            0 => frame.meta_mut().partial_checksum = Some((20, 6)),
+            _ => frame.meta_mut().segmentation = weir_frame::Segmentation::Datagrams { size: 10 },
         }
         port.transmit(&mut vec![frame]);
         assert_eq!(sent.lock().unwrap().pop(), Some(v4()), "unfinished");

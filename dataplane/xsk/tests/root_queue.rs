@@ -78,6 +78,7 @@ impl Pair {
             queue: 0,
             copying,
             ring: RING,
+            busy_poll: false,
         }
     }
 
@@ -283,6 +284,33 @@ fn a_burst_leaves_as_a_whole_by_a_card_that_takes_its_time() {
         );
     }
     settle(&mut queue);
+}
+
+/// Catches a queue that polls busily and receives nothing, or never what comes while it is asked.
+#[test]
+fn a_queue_that_polls_receives_the_same() {
+    let pair = Pair::new();
+    let options = SocketOptions {
+        busy_poll: true,
+        ..pair.options(None)
+    };
+    let mut near = pair.left.enter(|| Queue::open(options, store())).unwrap();
+    let (mut far, _program, _attached) = pair.receiver(AttachMode::Driver);
+    for round in 0..20 {
+        let mut frame = near.pool().take_small().unwrap();
+        assert!(frame.write(&pair.datagram(&[round; 100])));
+        near.transmit(&mut vec![frame]);
+        let mut arrived = Vec::new();
+        let limit = std::time::Instant::now() + Duration::from_secs(10);
+        while far.receive(&mut arrived, 8) == 0 {
+            near.receive(&mut Vec::new(), 8);
+            assert!(std::time::Instant::now() < limit, "round {round}");
+        }
+        assert_eq!(arrived[0].bytes().last(), Some(&round));
+        arrived.drain(..).for_each(|frame| far.pool().give_back(frame));
+    }
+    settle(&mut near);
+    settle(&mut far);
 }
 
 /// Catches a fallback that nobody is told of, and a queue taken from another socket.

@@ -146,6 +146,7 @@ fn side(namespace: Namespace, interface: u32, told: Told, mode: AttachMode) -> S
         queue: 0,
         copying: None,
         ring: 128,
+        busy_poll: false,
     };
     let udp = UdpOptions {
         port: PORT,
@@ -195,8 +196,8 @@ impl Side {
     fn send(&mut self, message: &[u8], path: Path) {
         let mut frame = self.port.fresh(message.len()).unwrap();
         assert!(frame.write(message));
-        frame.meta.path = Some(path);
-        frame.meta.traffic_class = 2;
+        frame.meta_mut().path = Some(path);
+        frame.meta_mut().traffic_class = 2;
         self.port.transmit(&mut vec![frame]);
     }
 
@@ -209,8 +210,8 @@ impl Side {
             if let Some(frame) = frames.pop() {
                 let taken = (
                     frame.bytes().to_vec(),
-                    frame.meta.path.unwrap(),
-                    frame.meta.traffic_class,
+                    frame.meta().path.unwrap(),
+                    frame.meta().traffic_class,
                 );
                 self.port.give_back(frame);
                 return taken;

@@ -17,9 +17,12 @@ pub fn timers(data: &[u8]) {
     let mut unanswered = 0u8;
     while !input.is_empty() {
         let op = input.byte();
+        let before = timers.deadline();
+        // Of the events of a message, only these may make the deadline earlier, and they say so.
+        let mut told = !matches!(op & 15, 0..=4);
         match op & 15 {
-            0 => timers.data_sent(now),
-            1 => timers.data_received(now),
+            0 => told = timers.data_sent(now),
+            1 => told = timers.data_received(now),
             2 => timers.any_authenticated_sent(now),
             3 => timers.any_authenticated_received(now),
             4 => timers.any_authenticated_traversal(now),
@@ -42,6 +45,10 @@ pub fn timers(data: &[u8]) {
             12 => now = now + Duration::from_secs(u64::from(input.byte())),
             _ => now = timers.deadline().unwrap_or(now).max(now),
         }
+        let earlier = timers
+            .deadline()
+            .is_some_and(|deadline| before.is_none_or(|before| deadline < before));
+        assert!(told || !earlier, "a deadline of which nobody is told");
         let may = initiated.is_none_or(|at| now.since(at) >= REKEY_TIMEOUT);
         assert_eq!(timers.may_initiate(now), may);
         assert_eq!(timers.unanswered_initiations(), unanswered);

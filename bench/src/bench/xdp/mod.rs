@@ -15,7 +15,6 @@ mod report;
 mod sender;
 mod stores;
 mod threads;
-mod ticks;
 mod window;
 
 pub use report::Report;
@@ -29,6 +28,7 @@ use weir_xdp_prog::AttachMode;
 use super::Settings;
 use super::cores::hold;
 use super::interrupt::Stage;
+use super::ticks;
 use crate::{LabError, Result};
 use cores::Cores;
 use frames::Frames;
@@ -58,7 +58,7 @@ struct Case {
 
 /// Where packets go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Direction {
+pub(super) enum Direction {
     /// From the LAN into the tunnel: they are sealed.
     Out,
     /// From the tunnel to the LAN: they are opened.
@@ -202,7 +202,7 @@ impl Place<'_> {
 }
 
 impl Direction {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Out => "out",
             Self::In => "in",

@@ -31,6 +31,7 @@ impl Stores {
             queue,
             copying: Some(Copying::Each),
             ring: RING,
+            busy_poll: false,
         };
         let failed = |error: String| LabError::io("open an AF_XDP queue")(std::io::Error::other(error));
         let store = match self.free.lock().unwrap_or_else(PoisonError::into_inner).pop() {

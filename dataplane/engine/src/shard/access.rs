@@ -174,20 +174,19 @@ impl Shard {
     }
 
     /// Takes note of a packet to a peer, for the answers to it to pass. TCP's and ICMP's answers show themselves.
-    pub(super) fn note_outbound(&mut self, place: Place, packet: &[u8], now: Now) {
-        let Some(peer) = &self.peers[place as usize] else {
+    #[inline]
+    pub(super) fn note_outbound(&mut self, place: Place, parsed: &ip::Packet, packet: &[u8], now: Now) {
+        let (Some(memory), Some(peer)) = (&mut self.judging.memory, &self.peers[place as usize]) else {
             return;
         };
-        let (id, Some(_), Some(memory)) = (peer.id(), peer.access, &mut self.judging.memory) else {
+        if peer.access.is_none() {
             return;
-        };
-        let Ok(parsed) = ip::Packet::parse(packet) else {
-            return;
-        };
+        }
+        let id = peer.id();
         if matches!(parsed.protocol, ip::TCP | ip::ICMP | ip::ICMPV6) || parsed.fragment == Fragment::Later {
             return;
         }
-        if let Some(flow) = opening(&parsed, packet) {
+        if let Some(flow) = opening(parsed, packet) {
             memory.flows.note(&(id, flow.reversed()), now.at);
         }
     }

@@ -217,7 +217,7 @@ impl Shard {
                 worked = true;
             }
         }
-        self.seal_waiting(now);
+        self.seal_waiting();
         worked
     }
 
@@ -313,7 +313,6 @@ impl Shard {
         let slot = Slot::of(index);
         let owner = self.tables.slots.owner(slot);
         if owner != self.number {
-            self.seal_waiting(now);
             self.move_peer(place, owner, slot, now);
         }
     }

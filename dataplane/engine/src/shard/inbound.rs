@@ -11,7 +11,7 @@ use crate::tables::PeerId;
 use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
 use weir_crypto::{Key, Open};
-use weir_frame::{Frame, Meta, Path, Segmentation};
+use weir_frame::{Frame, Meta, Segmentation};
 use weir_noise::Index;
 use weir_wire::ecn::{self, Ecn};
 use weir_wire::wireguard::{self, TAG_LEN, TRANSPORT_HEADER_LEN};
@@ -43,31 +43,50 @@ pub(super) enum Lead {
 impl Shard {
     /// Takes one received frame in; its transport messages wait for [`Shard::open_candidates`].
     pub(super) fn datagram(&mut self, frame: Frame, handed: Handed, now: Now) {
-        let size = match frame.meta.segmentation {
-            Segmentation::Datagrams { size } if size > 0 => usize::from(size),
-            Segmentation::Datagrams { .. } | Segmentation::None | Segmentation::Super { .. } => {
-                frame.len().max(1)
-            }
-        };
-        if handed.hops == 0 {
-            self.counters.burst(frame.len().div_ceil(size));
-        }
-        let Some(path) = frame.meta.path else {
+        if frame.meta().path.is_none() {
             self.counters.drop(Drop::Malformed);
             return self.give_back(frame);
-        };
+        }
         self.learn(handed);
+        match wireguard::classify(frame.bytes()) {
+            wireguard::Message::Transport {
+                receiver, counter, ..
+            } if frame.meta().segmentation == Segmentation::None => {
+                self.transport(frame, Index(receiver), counter, handed, now);
+            }
+            _ => self.datagrams(frame, handed, now),
+        }
+    }
+
+    /// A frame that is one transport message.
+    #[inline]
+    fn transport(&mut self, frame: Frame, index: Index, counter: u64, handed: Handed, now: Now) {
+        match self.lead(index, handed) {
+            Lead::Here(place) => {
+                let (at, len) = (self.held.len(), frame.len());
+                self.held.push(frame);
+                self.candidate(place, index, counter, at, 0, len, now);
+            }
+            Lead::There(to, home) => self.hand_over_datagram(to, home, frame, handed.hops),
+            Lead::Nowhere => {
+                self.counters.drop(Drop::UnknownIndex);
+                self.give_back(frame);
+            }
+        }
+    }
+
+    /// A frame of anything else, or of several datagrams.
+    fn datagrams(&mut self, frame: Frame, handed: Handed, now: Now) {
+        let size = datagram_len(&frame);
         if let Some((to, home)) = self.common_target(&frame, size, handed) {
             return self.hand_over_datagram(to, home, frame, handed.hops);
         }
-        let place = self.held.len();
-        let len = frame.len();
-        let meta = frame.meta;
+        let (place, len) = (self.held.len(), frame.len());
         self.held.push(frame);
         let mut start = 0;
         while start < len {
             let end = len.min(start + size);
-            self.message(place, start, end, path, &meta, handed, now);
+            self.message(place, start, end, handed, now);
             start = end;
         }
         if len == 0 {
@@ -95,20 +114,10 @@ impl Shard {
         common
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "one datagram of a frame: where it lies and what came with it"
-    )]
-    fn message(
-        &mut self,
-        frame: usize,
-        start: usize,
-        end: usize,
-        path: Path,
-        meta: &Meta,
-        handed: Handed,
-        now: Now,
-    ) {
+    fn message(&mut self, frame: usize, start: usize, end: usize, handed: Handed, now: Now) {
+        let Some(path) = self.held[frame].meta().path else {
+            return;
+        };
         let datagram = &self.held[frame].bytes()[start..end];
         match wireguard::classify(datagram) {
             wireguard::Message::Transport {
@@ -119,7 +128,7 @@ impl Shard {
                     Lead::Here(place) => self.candidate(place, index, counter, frame, start, end, now),
                     Lead::There(to, home) => {
                         let hops = handed.hops;
-                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end, meta);
+                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end);
                     }
                     Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
                 }
@@ -137,7 +146,7 @@ impl Shard {
                     }
                     Lead::There(to, home) => {
                         let hops = handed.hops;
-                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end, meta);
+                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end);
                     }
                     Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
                 }
@@ -151,7 +160,7 @@ impl Shard {
                     }
                     Lead::There(to, home) => {
                         let hops = handed.hops;
-                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end, meta);
+                        self.hand_over_copy(to, Handed { hops, home }, frame, start, end);
                     }
                     Lead::Nowhere => self.counters.drop(Drop::UnknownIndex),
                 }
@@ -207,50 +216,62 @@ impl Shard {
         let mut candidates = core::mem::take(&mut self.candidates);
         let mut outs = core::mem::take(&mut self.fresh);
         candidates.retain(|candidate| {
-            if self.receive_key(candidate).is_none() {
-                self.counters.drop(Drop::UnknownIndex);
-                return false;
-            }
             let frame = self.fresh_host(candidate.len - TRANSPORT_HEADER_LEN - TAG_LEN);
             if frame.is_none() {
                 self.counters.drop(Drop::NoFrame);
             }
             frame.map(|frame| outs.push(frame)).is_some()
         });
-        let mut authentic: ArrayVec<bool, BATCH> = ArrayVec::new();
-        {
-            let mut jobs: ArrayVec<Open<'_>, BATCH> = ArrayVec::new();
-            for (candidate, out) in candidates.iter().zip(&mut outs) {
-                let datagram = &self.held[candidate.frame].bytes()[candidate.start..][..candidate.len];
-                let ciphertext = &datagram[TRANSPORT_HEADER_LEN..];
-                out.set_len(ciphertext.len() - TAG_LEN);
-                jobs.push(Open {
-                    key: self.receive_key(candidate).expect("it was there a moment ago"),
-                    counter: candidate.counter,
-                    ciphertext,
-                    out: out.bytes_mut(),
-                    authentic: false,
-                });
-            }
-            self.aead.open(&mut jobs);
-            authentic.extend(jobs.iter().map(|job| job.authentic));
-        }
-        for ((candidate, out), authentic) in candidates.drain(..).zip(outs.drain(..)).zip(authentic) {
-            if authentic {
-                self.opened(&candidate, out, now);
-            } else {
-                self.counters.drop(Drop::BadTag);
-                self.give_back(out);
+        let outcomes = self.open_batch(&candidates, &mut outs);
+        for ((candidate, out), outcome) in candidates.drain(..).zip(outs.drain(..)).zip(outcomes) {
+            match outcome {
+                Ok(()) => self.opened(&candidate, out, now),
+                Err(reason) => {
+                    self.counters.drop(reason);
+                    self.give_back(out);
+                }
             }
         }
         self.candidates = candidates;
         self.fresh = outs;
     }
 
+    /// Opens each candidate into its frame; where that is not to be had, says why.
+    fn open_batch(&self, candidates: &[Candidate], outs: &mut [Frame]) -> ArrayVec<Result<(), Drop>, BATCH> {
+        let mut outcomes = ArrayVec::new();
+        let mut jobs: ArrayVec<Open<'_>, BATCH> = ArrayVec::new();
+        for (candidate, out) in candidates.iter().zip(outs) {
+            let Some(key) = self.receive_key(candidate) else {
+                outcomes.push(Err(Drop::UnknownIndex));
+                continue;
+            };
+            let datagram = &self.held[candidate.frame].bytes()[candidate.start..][..candidate.len];
+            let ciphertext = &datagram[TRANSPORT_HEADER_LEN..];
+            out.set_len(ciphertext.len() - TAG_LEN);
+            outcomes.push(Ok(()));
+            jobs.push(Open {
+                key,
+                counter: candidate.counter,
+                ciphertext,
+                out: out.bytes_mut(),
+                authentic: false,
+            });
+        }
+        self.aead.open(&mut jobs);
+        let tried = outcomes.iter_mut().filter(|outcome| outcome.is_ok());
+        for (outcome, job) in tried.zip(&jobs) {
+            if !job.authentic {
+                *outcome = Err(Drop::BadTag);
+            }
+        }
+        outcomes
+    }
+
     /// The key of a candidate, where its session keeps and wipes it: a copy of it would have to be wiped too.
+    #[inline]
     fn receive_key(&self, candidate: &Candidate) -> Option<&Key> {
         let peer = self.peers[candidate.place as usize].as_ref()?;
-        peer.keypairs.receive_key(candidate.index)
+        Some(peer.keypairs.find(candidate.index)?.receive_key())
     }
 
     /// An authentic message: what it means to its session, then what is inside.
@@ -273,20 +294,32 @@ impl Shard {
         peer.last_received = Some(now.at);
         peer.timers.any_authenticated_received(now.at);
         peer.timers.any_authenticated_traversal(now.at);
-        let meta = self.held[candidate.frame].meta;
         let (sender, data) = ((peer.id(), peer.access), !out.is_empty());
-        if data {
-            peer.timers.data_received(now.at);
-        }
-        if let Some(path) = meta.path {
+        let due = data && peer.timers.data_received(now.at);
+        let confirms = peer.keypairs.is_next(candidate.index);
+        let old = peer
+            .keypairs
+            .current()
+            .is_some_and(|k| k.needs_rekey_on_receive(now.at));
+        let meta = self.held[candidate.frame].meta();
+        let outer_class = meta.traffic_class;
+        if peer.path != meta.path
+            && let Some(path) = meta.path
+        {
             self.roam(place, path);
         }
-        // First, for the session that it confirms may be the renewal of one that is nearly over.
-        self.confirm(place, candidate.index, now);
-        self.renew_on_receive(place, now);
-        self.schedule(place);
+        if confirms {
+            // First, for the session that it confirms may be the renewal of one that is nearly over.
+            self.confirm(place, candidate.index, now);
+        }
+        if confirms || old {
+            self.renew_on_receive(place, now);
+        }
+        if confirms || due {
+            self.schedule(place);
+        }
         if data {
-            self.deliver(sender, out, &meta, now)
+            self.deliver(sender, out, outer_class, now)
         } else {
             self.give_back(out)
         }
@@ -304,8 +337,8 @@ impl Shard {
     }
 
     /// Checks what a peer sent through the tunnel and passes it to the host.
-    fn deliver(&mut self, sender: Sender, mut out: Frame, meta: &Meta, now: Now) {
-        if let Err(reason) = self.admit_inner(sender, &mut out, meta.traffic_class, now) {
+    fn deliver(&mut self, sender: Sender, mut out: Frame, outer_class: u8, now: Now) {
+        if let Err(reason) = self.admit_inner(sender, &mut out, outer_class, now) {
             self.counters.drop(reason);
             return self.give_back(out);
         }
@@ -319,9 +352,12 @@ impl Shard {
         outer_class: u8,
         now: Now,
     ) -> Result<(), Drop> {
-        let packet = ip::Packet::parse(out.bytes()).map_err(|_| Drop::InnerMalformed)?;
-        if self.tables.routes.lookup(packet.source) != Some(id) {
-            return Err(Drop::SourceNotAllowed);
+        let Ok(packet) = ip::Packet::parse(out.bytes()) else {
+            return Err(Drop::InnerMalformed);
+        };
+        match self.lately.lookup(&self.tables.routes, packet.source) {
+            Some((owner, _)) if owner == id => {}
+            Some(_) | None => return Err(Drop::SourceNotAllowed),
         }
         if let Some(class) = access {
             self.judge(id, class, &packet, out.bytes(), now)?;
@@ -332,9 +368,7 @@ impl Shard {
         if ecn != inner {
             ip::set_ecn(out.bytes_mut(), ecn);
         }
-        if packet.protocol == ip::TCP {
-            tcp::clamp_mss(out.bytes_mut(), self.tables.mtu);
-        }
+        tcp::clamp_mss_of(&packet, out.bytes_mut(), self.tables.mtu);
         Ok(())
     }
 
@@ -348,9 +382,17 @@ impl Shard {
     }
 
     /// Where an index leads, of which whoever handed the datagram over may know more than this shard.
+    #[inline]
     fn lead(&self, index: Index, handed: Handed) -> Lead {
+        match self.indices.get(index) {
+            Some(Entry::Peer(place)) => Lead::Here(place),
+            entry => self.lead_away(index, entry, handed),
+        }
+    }
+
+    fn lead_away(&self, index: Index, entry: Option<Entry>, handed: Handed) -> Lead {
         let peer = handed.home.map(|home| home.peer);
-        match (self.indices.get(index), peer) {
+        match (entry, peer) {
             (Some(Entry::Peer(place)), _) => Lead::Here(place),
             (Some(Entry::Elsewhere(id)), _) | (None, Some(id)) => self.lead_home(id),
             // The answer that this index is for has left, and its peer is on the way here.
@@ -431,25 +473,37 @@ impl Shard {
     }
 
     /// Hands over one datagram of a frame whose others are for somebody else.
-    fn hand_over_copy(
-        &mut self,
-        to: Number,
-        handed: Handed,
-        frame: usize,
-        start: usize,
-        end: usize,
-        meta: &Meta,
-    ) {
+    fn hand_over_copy(&mut self, to: Number, handed: Handed, frame: usize, start: usize, end: usize) {
         let Some(mut copy) = self.fresh_wan(end - start) else {
             return self.counters.drop(Drop::NoFrame);
         };
         let written = copy.write(&self.held[frame].bytes()[start..end]);
         debug_assert!(written, "the frame was asked for with this length");
-        copy.meta = Meta {
+        *copy.meta_mut() = Meta {
             segmentation: Segmentation::None,
-            ..*meta
+            ..*self.held[frame].meta()
         };
         self.hand_over_datagram(to, handed.home, copy, handed.hops);
+    }
+}
+
+/// Bytes of each datagram of a frame but the last, which may be shorter.
+fn datagram_len(frame: &Frame) -> usize {
+    match frame.meta().segmentation {
+        Segmentation::Datagrams { size } if size > 0 => usize::from(size),
+        Segmentation::Datagrams { .. } | Segmentation::None | Segmentation::Super { .. } => {
+            frame.len().max(1)
+        }
+    }
+}
+
+/// How many datagrams a received frame holds.
+pub(super) fn datagrams_in(frame: &Frame) -> usize {
+    match frame.meta().segmentation {
+        Segmentation::None => 1,
+        Segmentation::Datagrams { .. } | Segmentation::Super { .. } => {
+            frame.len().div_ceil(datagram_len(frame))
+        }
     }
 }
 

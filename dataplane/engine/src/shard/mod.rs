@@ -15,6 +15,7 @@ mod transmit;
 
 use crate::counters::Counters;
 use crate::indices::{Indices, Place};
+use crate::lately::Lately;
 use crate::limiter::{Bucket, Limiter, Rates};
 use crate::limits::*;
 use crate::mesh::{Handed, Links, Message};
@@ -115,6 +116,7 @@ pub struct Shard {
     /// Endpoints of peers at home here.
     endpoints: HashMap<SocketAddr, peers::Users, RandomState>,
     indices: Indices,
+    lately: Lately,
     wheel: Wheel,
     limiter: Limiter,
     icmp_errors: Bucket,
@@ -175,6 +177,7 @@ impl Shard {
             moved: HashMap::default(),
             endpoints: HashMap::default(),
             indices: Indices::default(),
+            lately: Lately::default(),
             wheel: Wheel::new(now.at),
             limiter,
             icmp_errors: Bucket::full(ICMP_ERRORS_PER_S),
@@ -332,7 +335,6 @@ impl Shard {
             }
         }
         self.open_candidates(now);
-        self.seal_waiting(now);
         self.give_back_held();
         worked
     }
@@ -350,6 +352,8 @@ impl Shard {
         let Some(wan) = self.wan else { return false };
         let mut received = core::mem::take(&mut self.received);
         let count = self.ports[wan].port.receive(&mut received, self.burst);
+        self.counters
+            .burst(received.iter().map(inbound::datagrams_in).sum());
         for frame in received.drain(..) {
             self.datagram(frame, Handed::default(), now);
         }
@@ -371,7 +375,6 @@ impl Shard {
             self.packet(frame, Handed::default(), now);
         }
         self.received = received;
-        self.seal_waiting(now);
         self.give_back_held();
         count > 0
     }

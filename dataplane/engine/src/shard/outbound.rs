@@ -10,20 +10,24 @@ use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
 use weir_crypto::{Plaintext, Seal, TAG_BYTES};
 use weir_frame::{Frame, Segmentation, Transport};
+use weir_noise::Index;
 use weir_wire::checksum::complete_partial;
 use weir_wire::icmp::{Reason, Unreachable};
 use weir_wire::segment::{Kind, Offload, Segments};
 use weir_wire::wireguard::{TRANSPORT_HEADER_LEN, TransportHeader};
 use weir_wire::{ecn, ip, tcp};
 use zerocopy::IntoBytes;
-use zeroize::Zeroize;
 
-/// A packet about to be sealed: its plaintext lies in `frame` behind the message's header, `plain` bytes.
+/// A packet about to be sealed into `frame`, behind the message's header there; its plaintext is `plain` bytes.
 pub(super) struct Sealing {
     frame: Frame,
     plain: usize,
+    /// The place in `held` of the frame that is the plaintext; `None` where that lies in `frame` already.
+    source: Option<usize>,
     counter: u64,
-    key: [u8; 32],
+    /// The session, by its peer and local index. Its key stays where the session keeps and wipes it.
+    place: Place,
+    session: Index,
 }
 
 /// Why no packet could be made ready for sealing.
@@ -38,23 +42,29 @@ impl Shard {
     /// Takes one frame of the host in; its packets wait for [`Shard::seal_waiting`].
     pub(super) fn packet(&mut self, mut frame: Frame, handed: Handed, now: Now) {
         self.learn(handed);
-        if let Some((start, offset)) = frame.meta.partial_checksum.take()
-            && frame.meta.segmentation == Segmentation::None
+        if let Some((start, offset)) = frame.meta_mut().partial_checksum.take()
+            && frame.meta().segmentation == Segmentation::None
             && complete_partial(frame.bytes_mut(), start, offset).is_err()
         {
             self.counters.drop(Drop::NotIp);
             return self.give_back(frame);
         }
-        let Some(destination) = ip::destination(frame.bytes()) else {
+        let parsed = ip::Packet::parse(frame.bytes());
+        let destination = match &parsed {
+            Ok(packet) => Some(packet.destination),
+            Err(_) => ip::destination(frame.bytes()),
+        };
+        let Some(destination) = destination else {
             self.counters.drop(Drop::NotIp);
             return self.give_back(frame);
         };
-        let Some(id) = self.tables.routes.lookup(destination) else {
+        let Some((id, known)) = self.lately.lookup(&self.tables.routes, destination) else {
             self.counters.drop(Drop::NoRoute);
             self.answer(frame.bytes(), Reason::Unreachable(Unreachable::Host), now);
             return self.give_back(frame);
         };
-        let place = match self.by_id.get(&id).copied() {
+        let known = known.filter(|&place| self.id_at(place) == Some(id));
+        let place = match known.or_else(|| self.by_id.get(&id).copied()) {
             Some(place) => place,
             None => {
                 let home = self.home_of(id);
@@ -70,15 +80,24 @@ impl Shard {
                 }
             }
         };
-        match frame.meta.segmentation {
+        if known.is_none() {
+            self.lately.settle(destination, place);
+        }
+        match frame.meta().segmentation {
             Segmentation::Super { transport, size } => self.super_packet(place, &frame, transport, size, now),
             Segmentation::None | Segmentation::Datagrams { .. } => {
-                let len = ip::Packet::parse(frame.bytes()).map_or(frame.len(), |packet| packet.total_length);
-                frame.set_len(len);
-                self.single_packet(place, frame.bytes_mut(), now);
+                if let Ok(packet) = &parsed {
+                    frame.set_len(packet.total_length);
+                }
+                let source = self.held.len();
+                let ready = self.single_packet(place, frame.bytes_mut(), parsed.as_ref().ok(), now);
+                if let Some(sealing) = ready {
+                    sealing.source = Some(source);
+                    self.held.push(frame);
+                    return self.seal_if_full();
+                }
             }
         }
-        self.schedule(place);
         self.held.push(frame);
     }
 
@@ -91,27 +110,30 @@ impl Shard {
         PeerHome { peer, slot, moves }
     }
 
-    fn single_packet(&mut self, place: Place, packet: &mut [u8], now: Now) {
+    /// Makes a packet ready for sealing, or lets it wait or end. `parsed` is what its headers say, where they make sense.
+    fn single_packet(
+        &mut self,
+        place: Place,
+        packet: &mut [u8],
+        parsed: Option<&ip::Packet>,
+        now: Now,
+    ) -> Option<&mut Sealing> {
         if packet.len() > usize::from(self.tables.mtu) {
             self.counters.drop(Drop::TooLarge);
-            return self.answer(
-                packet,
-                Reason::TooBig {
-                    mtu: self.tables.mtu.into(),
-                },
-                now,
-            );
+            let mtu = self.tables.mtu.into();
+            self.answer(packet, Reason::TooBig { mtu }, now);
+            return None;
         }
-        tcp::clamp_mss(packet, self.tables.mtu);
-        self.note_outbound(place, packet, now);
+        if let Some(parsed) = parsed {
+            tcp::clamp_mss_of(parsed, packet, self.tables.mtu);
+            self.note_outbound(place, parsed, packet, now);
+        }
         match self.prepare(place, packet.len(), ip_class(packet), now) {
-            Ok(mut sealing) => {
-                sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..][..packet.len()].copy_from_slice(packet);
-                self.push_sealing(place, sealing, now);
-            }
+            Ok(()) => return self.sealing.last_mut(),
             Err(Unready::NoSession) => self.wait(place, packet, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
         }
+        None
     }
 
     fn super_packet(&mut self, place: Place, frame: &Frame, transport: Transport, size: u16, now: Now) {
@@ -132,19 +154,17 @@ impl Shard {
         if most > usize::from(self.tables.mtu) {
             return self.counters.drop_many(Drop::TooLarge, segments.count());
         }
-        self.note_outbound(place, frame.bytes(), now);
+        if let Ok(parsed) = ip::Packet::parse(frame.bytes()) {
+            self.note_outbound(place, &parsed, frame.bytes(), now);
+        }
         let class = ip_class(frame.bytes());
         for _ in 0..segments.count() {
             match self.prepare(place, most, class, now) {
-                Ok(mut sealing) => {
-                    let room = &mut sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..];
-                    let Some(len) = segments.next_into(room) else {
-                        return self.give_back(sealing.frame);
-                    };
-                    sealing.plain = len;
-                    let padded = padded(len, usize::from(self.tables.mtu));
-                    sealing.frame.set_len(TRANSPORT_HEADER_LEN + padded + TAG_BYTES);
-                    self.push_sealing(place, sealing, now);
+                Ok(()) => {
+                    if !self.fill_last(|room| segments.next_into(room)) {
+                        return;
+                    }
+                    self.seal_if_full();
                 }
                 Err(Unready::NoSession) => {
                     let mut packet = vec![0; most];
@@ -162,100 +182,134 @@ impl Shard {
         }
     }
 
-    /// Takes a counter and a fresh frame for `plain` bytes, and writes the message's header.
-    fn prepare(&mut self, place: Place, plain: usize, class: u8, now: Now) -> Result<Sealing, Unready> {
-        let peer = self.peers[place as usize]
-            .as_mut()
-            .ok_or(Unready::Drop(Drop::PeerRemoved))?;
-        let path = peer.path.ok_or(Unready::NoSession)?;
-        let keypair = peer.keypairs.current_mut().ok_or(Unready::NoSession)?;
+    /// Writes the plaintext of what was made ready last, which may be shorter than was asked for; where there is none after
+    /// all, nothing is sent.
+    fn fill_last(&mut self, write: impl FnOnce(&mut [u8]) -> Option<usize>) -> bool {
+        let Some(sealing) = self.sealing.last_mut() else {
+            return false;
+        };
+        let before = sealing.frame.len();
+        let written = write(&mut sealing.frame.room_mut()[TRANSPORT_HEADER_LEN..]);
+        let len = written.map_or(0, |plain| {
+            sealing.plain = plain;
+            TRANSPORT_HEADER_LEN + padded(plain, usize::from(self.tables.mtu)) + TAG_BYTES
+        });
+        sealing.frame.set_len(len);
+        if let Some(peer) = &mut self.peers[sealing.place as usize] {
+            peer.tx_bytes -= (before - len) as u64;
+        }
+        if written.is_none()
+            && let Some(unsent) = self.sealing.pop()
+        {
+            self.give_back(unsent.frame);
+        }
+        written.is_some()
+    }
+
+    /// Takes a counter and a fresh frame for `plain` bytes, writes the message's header, and lets it wait with the others for
+    /// its plaintext and [`Shard::seal_if_full`].
+    fn prepare(&mut self, place: Place, plain: usize, class: u8, now: Now) -> Result<(), Unready> {
+        let Some(peer) = &mut self.peers[place as usize] else {
+            return Err(Unready::Drop(Drop::PeerRemoved));
+        };
+        let (Some(path), Some(keypair)) = (&peer.path, peer.keypairs.current_mut()) else {
+            return Err(Unready::NoSession);
+        };
         if keypair.expired(now.at) {
             return Err(Unready::NoSession);
         }
-        let (key, remote) = (*keypair.send_key(), keypair.remote());
         let len = TRANSPORT_HEADER_LEN + padded(plain, usize::from(self.tables.mtu)) + TAG_BYTES;
-        let mut frame = self.fresh_wan(len).ok_or(Unready::Drop(Drop::NoFrame))?;
-        let peer = self.peers[place as usize]
-            .as_mut()
-            .expect("the peer was here a moment ago");
-        let keypair = peer
-            .keypairs
-            .current_mut()
-            .expect("the keypair was here a moment ago");
+        let fresh = self.wan.and_then(|wan| self.ports[wan].fresh(len));
+        let mut frame = fresh.ok_or(Unready::Drop(Drop::NoFrame))?;
         let Ok(counter) = keypair.reserve(now.at) else {
             self.give_back(frame);
             return Err(Unready::NoSession);
         };
+        let (session, remote) = (keypair.local(), keypair.remote());
         let renew = keypair.needs_rekey_on_send(now.at);
+        frame.set_len(len);
+        let header = TransportHeader::new(remote.0, counter);
+        frame.bytes_mut()[..TRANSPORT_HEADER_LEN].copy_from_slice(header.as_bytes());
+        let meta = frame.meta_mut();
+        meta.path = Some(*path);
+        meta.traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
+        peer.tx_bytes += len as u64;
         peer.timers.any_authenticated_traversal(now.at);
         peer.timers.any_authenticated_sent(now.at);
-        if plain > 0 {
-            peer.timers.data_sent(now.at);
+        let due = plain > 0 && peer.timers.data_sent(now.at);
+        self.sealing.push(Sealing {
+            frame,
+            plain,
+            source: None,
+            counter,
+            place,
+            session,
+        });
+        if due {
+            self.schedule(place);
         }
-        frame.set_len(len);
-        frame.room_mut()[..TRANSPORT_HEADER_LEN]
-            .copy_from_slice(TransportHeader::new(remote.0, counter).as_bytes());
-        frame.meta.path = Some(path);
-        frame.meta.traffic_class = if plain > 0 { ecn::encapsulate(class) } else { 0 };
         if renew {
             self.request_handshake(place, now);
         }
-        Ok(Sealing {
-            frame,
-            plain,
-            counter,
-            key,
-        })
+        Ok(())
     }
 
-    fn push_sealing(&mut self, place: Place, sealing: Sealing, now: Now) {
-        if let Some(peer) = &mut self.peers[place as usize] {
-            peer.tx_bytes += sealing.frame.len() as u64;
-        }
-        self.sealing.push(sealing);
+    #[inline]
+    fn seal_if_full(&mut self) {
         if self.sealing.len() == BATCH {
-            self.seal_waiting(now);
+            self.seal_waiting();
         }
     }
 
     /// Seals what waits, as one batch, and sends it.
-    pub(super) fn seal_waiting(&mut self, _now: Now) {
+    pub(super) fn seal_waiting(&mut self) {
         if self.sealing.is_empty() {
             return;
         }
         let mut sealing = core::mem::take(&mut self.sealing);
-        {
-            let mut jobs: ArrayVec<Seal<'_>, BATCH> = ArrayVec::new();
-            for Sealing {
-                frame,
-                plain,
-                counter,
-                key,
-            } in &mut sealing
-            {
-                let out = &mut frame.bytes_mut()[TRANSPORT_HEADER_LEN..];
-                jobs.push(Seal {
-                    key,
-                    counter: *counter,
-                    plaintext: Plaintext::InPlace(*plain),
-                    out,
-                });
+        let lost = self.seal_batch(&mut sealing);
+        self.counters.sealed += (sealing.len() - lost.len()) as u64;
+        let mut lost = lost.into_iter().peekable();
+        for (n, sealed) in sealing.drain(..).enumerate() {
+            if lost.next_if_eq(&n).is_none() {
+                self.send_datagram(sealed.frame);
+            } else {
+                self.counters.drop(Drop::PeerRemoved);
+                self.give_back(sealed.frame);
             }
-            self.aead.seal(&mut jobs);
-        }
-        // Draining alone leaves the bytes in the list's memory, past the life of their session.
-        sealing.iter_mut().for_each(|sealing| sealing.key.zeroize());
-        self.counters.sealed += sealing.len() as u64;
-        for sealed in sealing.drain(..) {
-            self.send_datagram(sealed.frame);
         }
         self.sealing = sealing;
+    }
+
+    /// Seals each packet; hands back, in order, those whose session ended since they were made ready.
+    fn seal_batch(&self, sealing: &mut [Sealing]) -> ArrayVec<usize, BATCH> {
+        let mut lost = ArrayVec::new();
+        let mut jobs: ArrayVec<Seal<'_>, BATCH> = ArrayVec::new();
+        for (n, sealing) in sealing.iter_mut().enumerate() {
+            let peer = self.peers[sealing.place as usize].as_ref();
+            let Some(keypair) = peer.and_then(|peer| peer.keypairs.find(sealing.session)) else {
+                lost.push(n);
+                continue;
+            };
+            let plaintext = match sealing.source {
+                Some(held) => Plaintext::At(self.held[held].bytes()),
+                None => Plaintext::InPlace(sealing.plain),
+            };
+            jobs.push(Seal {
+                key: keypair.send_key(),
+                counter: sealing.counter,
+                plaintext,
+                out: &mut sealing.frame.bytes_mut()[TRANSPORT_HEADER_LEN..],
+            });
+        }
+        self.aead.seal(&mut jobs);
+        lost
     }
 
     /// Sends an empty message, or begins a handshake where there is no session.
     pub(super) fn keepalive(&mut self, place: Place, now: Now) {
         match self.prepare(place, 0, 0, now) {
-            Ok(sealing) => self.push_sealing(place, sealing, now),
+            Ok(()) => self.seal_if_full(),
             Err(Unready::NoSession) => self.request_handshake(place, now),
             Err(Unready::Drop(reason)) => self.counters.drop(reason),
         }
@@ -291,7 +345,12 @@ impl Shard {
         let mut queue = core::mem::take(&mut peer.queue);
         for mut packet in queue.drain(..) {
             self.queued_bytes -= packet.len();
-            self.single_packet(place, &mut packet, now);
+            let parsed = ip::Packet::parse(&packet).ok();
+            if let Some(sealing) = self.single_packet(place, &mut packet, parsed.as_ref(), now) {
+                let room = &mut sealing.frame.bytes_mut()[TRANSPORT_HEADER_LEN..];
+                room[..packet.len()].copy_from_slice(&packet);
+                self.seal_if_full();
+            }
         }
     }
 

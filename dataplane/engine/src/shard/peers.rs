@@ -20,6 +20,7 @@ impl Shard {
         }
         let tables = self.published.load_full();
         let before = core::mem::replace(&mut self.tables, tables);
+        self.lately.forget();
         let tables = Arc::clone(&self.tables);
         if !Arc::ptr_eq(&before.access, &tables.access) {
             self.access_changed();
@@ -181,6 +182,8 @@ impl Shard {
     }
 
     fn unsettle(&mut self, place: Place) -> Option<Box<Peer>> {
+        // What waits to be sealed may be under its keys.
+        self.seal_waiting();
         let peer = self.peers[place as usize].take()?;
         self.by_id.remove(&peer.id());
         self.free.push(place);

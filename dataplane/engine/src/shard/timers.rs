@@ -30,7 +30,7 @@ impl Shard {
                 self.expire(place, now);
             }
         }
-        self.seal_waiting(now);
+        self.seal_waiting();
         count > 0
     }
 

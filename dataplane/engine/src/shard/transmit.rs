@@ -1,6 +1,6 @@
 //! The way out: frames to their ports, frames home.
 
-use super::Shard;
+use super::{PortSlot, Shard};
 use crate::limits::BATCH;
 use weir_abi::drops::Drop;
 use weir_frame::{Frame, Path};
@@ -8,22 +8,12 @@ use weir_frame::{Frame, Path};
 impl Shard {
     /// A fresh frame of the port for outer datagrams, with room for `len` bytes.
     pub(super) fn fresh_wan(&mut self, len: usize) -> Option<Frame> {
-        let wan = self.wan?;
-        if let Some(frame) = self.ports[wan].port.fresh(len) {
-            return Some(frame);
-        }
-        self.transmit(wan);
-        self.ports[wan].port.fresh(len)
+        self.ports[self.wan?].fresh(len)
     }
 
     /// A fresh frame of the port to this host, with room for `len` bytes.
     pub(super) fn fresh_host(&mut self, len: usize) -> Option<Frame> {
-        let host = self.host?;
-        if let Some(frame) = self.ports[host].port.fresh(len) {
-            return Some(frame);
-        }
-        self.transmit(host);
-        self.ports[host].port.fresh(len)
+        self.ports[self.host?].fresh(len)
     }
 
     /// Queues an outer datagram, whose path stands in its meta.
@@ -31,10 +21,7 @@ impl Shard {
         let Some(wan) = self.wan else {
             return self.give_back(frame);
         };
-        self.ports[wan].tx.push(frame);
-        if self.ports[wan].tx.len() >= 4 * BATCH {
-            self.transmit(wan);
-        }
+        self.ports[wan].send(frame);
     }
 
     /// Queues a packet for this host.
@@ -42,10 +29,7 @@ impl Shard {
         let Some(host) = self.host else {
             return self.give_back(frame);
         };
-        self.ports[host].tx.push(frame);
-        if self.ports[host].tx.len() >= 4 * BATCH {
-            self.transmit(host);
-        }
+        self.ports[host].send(frame);
     }
 
     /// Sends a message made here, a handshake's or a cookie reply; false when no frame was to be had.
@@ -56,7 +40,7 @@ impl Shard {
         };
         let written = frame.write(message);
         debug_assert!(written, "the frame was asked for with this length");
-        frame.meta.path = Some(path);
+        frame.meta_mut().path = Some(path);
         self.send_datagram(frame);
         true
     }
@@ -71,7 +55,9 @@ impl Shard {
         }
     }
 
+    /// Sends home what was received, once what is to be sealed was read.
     pub(super) fn give_back_held(&mut self) {
+        self.seal_waiting();
         while let Some(frame) = self.held.pop() {
             self.give_back(frame);
         }
@@ -79,16 +65,33 @@ impl Shard {
 
     /// Hands everything queued to the ports, and wakes the shards that got something.
     pub(super) fn flush(&mut self) {
-        for port in 0..self.ports.len() {
-            self.transmit(port);
-        }
+        self.ports.iter_mut().for_each(PortSlot::transmit);
         self.links.flush();
     }
+}
 
-    fn transmit(&mut self, port: usize) {
-        let slot = &mut self.ports[port];
-        if !slot.tx.is_empty() {
-            slot.port.transmit(&mut slot.tx);
+impl PortSlot {
+    /// A fresh frame with room for `len` bytes; where all are abroad, one of those about to leave.
+    #[inline]
+    pub(super) fn fresh(&mut self, len: usize) -> Option<Frame> {
+        if let Some(frame) = self.port.fresh(len) {
+            return Some(frame);
+        }
+        self.transmit();
+        self.port.fresh(len)
+    }
+
+    #[inline]
+    fn send(&mut self, frame: Frame) {
+        self.tx.push(frame);
+        if self.tx.len() >= 4 * BATCH {
+            self.transmit();
+        }
+    }
+
+    fn transmit(&mut self) {
+        if !self.tx.is_empty() {
+            self.port.transmit(&mut self.tx);
         }
     }
 }

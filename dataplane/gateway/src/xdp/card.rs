@@ -33,6 +33,7 @@ pub struct Card {
     device: String,
     role: PortRole,
     mode: PortMode,
+    busy_poll: bool,
     /// Bytes of a frame.
     chunk: usize,
     program: ArrivalProgram,
@@ -57,6 +58,8 @@ struct Work {
 struct Attached {
     interface: u32,
     mode: AttachMode,
+    /// Queues that receive, which for some drivers are more once a program is attached.
+    queues: usize,
     _attachment: Attachment,
 }
 
@@ -94,6 +97,7 @@ impl Card {
         let card = Self {
             role: port.role,
             mode: port.mode,
+            busy_poll: port.busy_poll,
             chunk: chunk(&device),
             device,
             program,
@@ -142,10 +146,18 @@ impl Card {
                 self.device
             ))
         });
-        match &work.trouble {
-            Some(trouble) => vec![format!("port {}: {trouble}", self.device)],
-            None => places.collect(),
+        if let Some(trouble) = &work.trouble {
+            return vec![format!("port {}: {trouble}", self.device)];
         }
+        let queues = work.attached.as_ref().map_or(0, |attached| attached.queues);
+        let shards = work.places.len();
+        let beyond = (queues > shards).then(|| {
+            format!(
+                "port {}: it receives on {queues} queues, of which {shards} have a shard; what arrives on the others goes by sockets; give it as many queues as there are shards, or more shards: ethtool -L {} combined {shards}",
+                self.device, self.device
+            )
+        });
+        places.chain(beyond).collect()
     }
 
     /// Frames by the program's verdict, of all cores together.
@@ -238,6 +250,15 @@ impl Card {
         Ok(work.attached.is_some().then_some(link))
     }
 
+    /// Counts the device's queues again, of whose change nobody tells.
+    pub fn count_queues(&self) {
+        // Read without the lock, for a driver may take its time.
+        let now = queues(&self.device);
+        if let Some(attached) = &mut self.work().attached {
+            attached.queues = now;
+        }
+    }
+
     /// Publishes facts, and tells the program of the addresses and the port among them.
     ///
     /// # Errors
@@ -297,13 +318,23 @@ impl Card {
             Ok(Attached {
                 interface: link.index,
                 mode,
+                queues: queues(&self.device),
                 _attachment: attachment,
             })
         };
-        let attached = match self.mode {
-            PortMode::Generic => attach(AttachMode::Generic),
-            PortMode::ZeroCopy | PortMode::Driver => attach(AttachMode::Driver),
-            PortMode::Auto => match attach(AttachMode::Driver) {
+        // A device that cannot be read says by its driver's answer what it can do.
+        let nic = Nic::read(&self.device).ok();
+        let made_of_others = nic.as_ref().and_then(|nic| nic.link.made_of_others());
+        let attached = match (self.mode, made_of_others) {
+            (PortMode::Generic, _) | (PortMode::Auto, Some(_)) => attach(AttachMode::Generic),
+            (PortMode::ZeroCopy | PortMode::Driver, Some(kind)) => {
+                return Err(CardError::MadeOfOthers {
+                    device: self.device.clone(),
+                    kind: kind.to_owned(),
+                });
+            }
+            (PortMode::ZeroCopy | PortMode::Driver, None) => attach(AttachMode::Driver),
+            (PortMode::Auto, None) => match attach(AttachMode::Driver) {
                 Err(AttachError::NoDriver { .. }) => attach(AttachMode::Generic),
                 attached => attached,
             },
@@ -369,6 +400,7 @@ impl Card {
             queue: shard.into(),
             copying,
             ring: RING,
+            busy_poll: self.busy_poll,
         };
         let socket = place
             .seat()
@@ -415,6 +447,11 @@ impl Card {
             source,
         }
     }
+}
+
+/// Queues on which a device receives; 0 where it does not say.
+fn queues(device: &str) -> usize {
+    Nic::read(device).map_or(0, |nic| nic.rx_queues as usize)
 }
 
 fn if_any(link: Result<Link, netlink::Error>) -> Result<Option<Link>, netlink::Error> {

@@ -19,6 +19,16 @@ pub enum CardError {
     /// It has no MAC address.
     #[error("port {0}: it has no MAC address; expected an Ethernet device")]
     NotEthernet(String),
+    /// A mode that only cards have was asked for by name.
+    #[error(
+        "port {device}: it is a {kind}, and its sockets get no frame that the drivers below redirect; expected mode generic or auto, or one of the cards below"
+    )]
+    MadeOfOthers {
+        /// The device's name.
+        device: String,
+        /// What it is, such as `bond`.
+        kind: String,
+    },
     /// The program was not loaded.
     #[error("port {device}: {source}")]
     Load {
@@ -79,6 +89,7 @@ impl CardError {
             CardError::Queue { queue, source, .. } => *queue > 0 && source.is_no_such_queue(),
             CardError::Link { .. }
             | CardError::NotEthernet(_)
+            | CardError::MadeOfOthers { .. }
             | CardError::Load { .. }
             | CardError::Attach { .. }
             | CardError::Map { .. }

@@ -420,6 +420,7 @@ impl Survey {
         }
         for card in 0..self.cards.len() {
             // A device that gets more queues tells nobody.
+            self.cards[card].card.count_queues();
             if let Err(error) = self.cards[card].card.follow(&mut self.netlink, false) {
                 tracing::error!("AF_XDP ports: {error}");
             }

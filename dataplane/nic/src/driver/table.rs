@@ -101,6 +101,7 @@ pub(super) const DRIVERS: &[Driver] = &[
             "the hypervisor must offer VIRTIO_F_ACCESS_PLATFORM (QEMU: disable-legacy=on,iommu_platform=on)",
         ),
         attaching_adds_queues: true,
+        remark: "its channels cannot be changed while a program is attached: stop the gateway for ethtool -L",
         mtu_most: Some(3506),
         merging: Merging::Ended,
         ..PLAIN

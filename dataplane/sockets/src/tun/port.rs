@@ -78,7 +78,7 @@ impl TunPort {
             Arrival::Frame(mut frame) => {
                 self.counters.rx_frames += 1;
                 self.counters.rx_bytes += len as u64;
-                frame.meta = meta;
+                *frame.meta_mut() = meta;
                 Some(frame)
             }
             Arrival::TooLong => {

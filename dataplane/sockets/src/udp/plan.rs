@@ -32,7 +32,7 @@ impl Plan {
         self.v6.clear();
         self.senseless = 0;
         for (index, frame) in frames.iter().enumerate() {
-            let size = match frame.meta.segmentation {
+            let size = match frame.meta().segmentation {
                 Segmentation::None => frame.len(),
                 Segmentation::Datagrams { size } => usize::from(size),
                 Segmentation::Super { .. } => {
@@ -40,13 +40,13 @@ impl Plan {
                     continue;
                 }
             };
-            let Some(path) = frame.meta.path else {
+            let Some(path) = frame.meta().path else {
                 self.senseless += 1;
                 continue;
             };
             let sent = Sent {
                 local: path.local,
-                traffic_class: frame.meta.traffic_class,
+                traffic_class: frame.meta().traffic_class,
                 segment_size: None,
             };
             let mut start = 0;
@@ -125,8 +125,8 @@ mod tests {
         for (remote, len, class) in list {
             let mut frame = pool.take(*len).expect("a frame");
             frame.set_len(*len);
-            frame.meta.path = Some(Path::to(remote.parse().expect("an address")));
-            frame.meta.traffic_class = *class;
+            frame.meta_mut().path = Some(Path::to(remote.parse().expect("an address")));
+            frame.meta_mut().traffic_class = *class;
             frames.push(frame);
         }
         let mut plan = Plan::default();
@@ -193,8 +193,8 @@ mod tests {
         let mut pool = FramePool::new(home, PoolSize::default());
         let mut frame = pool.take(1000).expect("a frame");
         frame.set_len(1000);
-        frame.meta.path = Some(Path::to(A.parse().expect("an address")));
-        frame.meta.segmentation = Segmentation::Datagrams { size: 300 };
+        frame.meta_mut().path = Some(Path::to(A.parse().expect("an address")));
+        frame.meta_mut().segmentation = Segmentation::Datagrams { size: 300 };
         let lost = pool.take(1).expect("a frame");
         let frames = [frame, lost];
         let mut plan = Plan::default();

@@ -150,7 +150,7 @@ impl Receiver {
                 Arrival::Frame(mut frame) => {
                     counters.rx_frames += 1;
                     counters.rx_bytes += arrived.len as u64;
-                    frame.meta = meta;
+                    *frame.meta_mut() = meta;
                     out.push(frame);
                 }
                 Arrival::TooLong => counters.rx_too_long += 1,

@@ -202,6 +202,7 @@ impl Cards {
             queue: number,
             copying: None,
             ring: RING,
+            busy_poll: false,
         };
         let store = store.unwrap_or_else(|| self.store());
         let opened = Queue::open(options, store).unwrap();

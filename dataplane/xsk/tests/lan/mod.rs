@@ -300,6 +300,7 @@ fn queue(namespace: &Namespace, interface: u32, program: &ArrivalProgram) -> Que
         queue: 0,
         copying: None,
         ring: 128,
+        busy_poll: false,
     };
     let store = Store::new(HOME, QUEUE_SIZE).unwrap();
     let queue = namespace.enter(|| Queue::open(options, store).unwrap());
@@ -320,8 +321,12 @@ impl Wire {
         let mut frame = self.queue.pool().take(bytes.len()).unwrap();
         assert!(frame.write(bytes));
         let mut frames = vec![frame];
-        self.queue.transmit(&mut frames);
-        assert!(frames.is_empty(), "the wire does not keep up");
+        // A slow machine's kernel may still have a ring of them.
+        until("room on the wire", || {
+            self.queue.transmit(&mut frames);
+            self.queue.complete();
+            frames.is_empty()
+        });
     }
 
     /// The next frame to one of the addresses that the test answers for.

@@ -65,6 +65,7 @@ mod tests {
                 device: "eth2".to_owned(),
                 role: PortRole::Lan,
                 mode: weir_config::PortMode::Auto,
+                busy_poll: false,
                 bypass_nftables,
             };
             let owned = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();

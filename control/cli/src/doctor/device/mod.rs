@@ -5,6 +5,7 @@ mod host;
 mod mode;
 mod offloads;
 mod placement;
+mod polling;
 mod queues;
 mod stack;
 
@@ -67,11 +68,7 @@ impl Subject<'_> {
 
     /// Whether software made it of other devices, whose drivers see the frames first.
     fn made_of_others(&self) -> bool {
-        const KINDS: [&str; 8] = [
-            "bond", "team", "bridge", "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap",
-        ];
-        let kind = self.nic.link.kind.as_deref();
-        kind.is_some_and(|kind| KINDS.contains(&kind))
+        self.nic.link.made_of_others().is_some()
     }
 
     /// `bad` where the configuration wants the device, `warn` where it is only asked about.
@@ -166,6 +163,7 @@ fn judge(subject: &Subject<'_>) -> Vec<Finding> {
     findings.extend(queues::findings(subject));
     findings.extend(offloads::findings(subject));
     findings.extend(placement::findings(subject));
+    findings.extend(polling::findings(subject));
     findings
 }
 
@@ -243,6 +241,7 @@ mod tests {
             rules: None,
             features: Features::default(),
             xdp: None,
+            deferral: None,
             numa_node: None,
             virtio_features: None,
             interrupts: Vec::new(),
@@ -257,7 +256,7 @@ mod tests {
         }
     }
 
-    fn subject<'a>(nic: &'a Nic, host: &'a Host, port: Option<&'a Port>, cores: u32) -> Subject<'a> {
+    pub fn subject<'a>(nic: &'a Nic, host: &'a Host, port: Option<&'a Port>, cores: u32) -> Subject<'a> {
         Subject {
             nic,
             host,
@@ -294,6 +293,7 @@ mod tests {
             device: "eth1".into(),
             role: PortRole::Wan,
             mode,
+            busy_poll: false,
             bypass_nftables: false,
         };
         judge(&subject(nic, &host, Some(&port), 4))

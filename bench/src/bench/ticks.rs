@@ -25,21 +25,25 @@ pub(super) fn per_second() -> f64 {
 }
 
 fn measured() -> f64 {
-    let (began, first) = (Instant::now(), now(Instant::now()));
+    let (began, first) = (Instant::now(), now());
     std::thread::sleep(WATCHED);
-    let (took, last) = (began.elapsed(), now(began));
+    let (took, last) = (began.elapsed(), now());
     last.wrapping_sub(first) as f64 / took.as_secs_f64()
 }
 
+/// The counter at this moment.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "the counter is read by an instruction")]
-fn now(_began: Instant) -> u64 {
+pub(super) fn now() -> u64 {
     // SAFETY: every x86-64 processor has the instruction.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// The counter at this moment.
 #[cfg(not(target_arch = "x86_64"))]
-fn now(began: Instant) -> u64 {
+pub(super) fn now() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    let began = BEGAN.get_or_init(Instant::now);
     u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
