@@ -5,7 +5,8 @@ use core::time::Duration;
 use weir_noise::limits::{REKEY_ATTEMPT_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX};
 use weir_noise::{Instant, Timers};
 
-/// What was taken is not due again at once, initiations keep their distance, and an attempt ends in its time.
+/// What was taken is not due again at once, initiations keep their distance, an attempt ends in its time, and a message
+/// makes no deadline earlier without saying so.
 pub fn timers(data: &[u8]) {
     let mut input = Input::new(data);
     let jitter = |input: &mut Input<'_>| REKEY_TIMEOUT_JITTER_MAX * u32::from(input.byte()) / 255;
@@ -17,9 +18,11 @@ pub fn timers(data: &[u8]) {
     let mut unanswered = 0u8;
     while !input.is_empty() {
         let op = input.byte();
+        let before = timers.deadline();
+        let mut silent = op & 15 < 5;
         match op & 15 {
-            0 => timers.data_sent(now),
-            1 => timers.data_received(now),
+            0 => silent = !timers.data_sent(now),
+            1 => silent = !timers.data_received(now),
             2 => timers.any_authenticated_sent(now),
             3 => timers.any_authenticated_received(now),
             4 => timers.any_authenticated_traversal(now),
@@ -42,6 +45,14 @@ pub fn timers(data: &[u8]) {
             12 => now = now + Duration::from_secs(u64::from(input.byte())),
             _ => now = timers.deadline().unwrap_or(now).max(now),
         }
+        assert!(
+            !silent
+                || timers
+                    .deadline()
+                    .is_none_or(|at| before.is_some_and(|before| at >= before)),
+            "a deadline that the wheel would miss"
+        );
+
         let may = initiated.is_none_or(|at| now.since(at) >= REKEY_TIMEOUT);
         assert_eq!(timers.may_initiate(now), may);
         assert_eq!(timers.unanswered_initiations(), unanswered);
