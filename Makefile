@@ -23,7 +23,7 @@ PURE_CRATES := abi wire frame crypto noise config engine testkit
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang llvm libelf-dev zlib1g-dev
 RUN_PACKAGES := iproute2 nftables wireguard-tools
 # Network namespaces and peers; then the virtual machine.
-TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool procps valgrind \
+TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool iptables procps valgrind \
 	qemu-system-x86 busybox-static cpio kmod xz-utils
 
 # A compiler and libraries for another architecture, and an emulator of its instructions.

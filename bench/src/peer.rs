@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::str::FromStr;
@@ -275,7 +276,7 @@ impl Peer {
         let mut process = topology.start(&self.namespace, self.implementation.name(), &mut command)?;
         let what = format!("{} on {}", self.implementation, self.interface);
         let ended = wait::until(&what, START_LIMIT, || match process.ended() {
-            Ok(None) => (self.socket().exists() && self.has_interface()).then_some(Ok(None)),
+            Ok(None) => (self.answers() && self.has_interface()).then_some(Ok(None)),
             ended => Some(ended),
         })??;
         if let Some(status) = ended {
@@ -325,6 +326,12 @@ impl Peer {
     /// The socket by which it is configured.
     pub fn socket(&self) -> PathBuf {
         PathBuf::from(SOCKET_FOLDER).join(format!("{}.sock", self.interface))
+    }
+
+    /// Whether somebody listens at the socket. That it is there is not enough: `wg` removes one that refuses it, as it does
+    /// between its making and the first listening.
+    fn answers(&self) -> bool {
+        UnixStream::connect(self.socket()).is_ok()
     }
 
     fn remove_socket(&self) {

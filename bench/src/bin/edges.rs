@@ -89,6 +89,8 @@ const RULES: &[Rule] = &[
         ],
         &[],
     ),
+    // Brings other libraries of cryptography, to measure beside them; nothing builds on it.
+    rule("weir-bench-crypto", &["weir-crypto"], &[]),
     // The laboratory measures whole programs and single stages; nothing of the product builds on it.
     rule(
         "weir-bench",

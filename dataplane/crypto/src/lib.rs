@@ -3,15 +3,25 @@
 //! The shard describes a burst as [`Seal`] and [`Open`] jobs and calls the back end once; which instructions do the
 //! work is decided once at start. A job reads the received frame and writes a fresh one, so bytes change their home
 //! for free. This crate knows no packet formats, keeps no keys and allocates nothing; the engine is its only caller.
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod batch;
+mod chacha;
+mod choose;
+mod job;
+mod poly1305;
+mod portable_backend;
 mod ring_backend;
+mod selftest;
+mod simd;
+#[cfg(test)]
+mod vectors;
 
+#[cfg(target_arch = "x86_64")]
+pub use avx2::Avx2;
 pub use batch::{Aead, Key, Open, Plaintext, Seal, TAG_BYTES};
+pub use choose::{Choice, ChooseError, VARIABLE, able, best, choose};
+pub use portable_backend::Portable;
 pub use ring_backend::Ring;
-
-/// The back end for this CPU.
-pub fn best() -> &'static dyn Aead {
-    &Ring
-}

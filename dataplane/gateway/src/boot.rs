@@ -79,6 +79,7 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
         mtu: DROP_IN_MTU,
         offload: OffloadChoice::Auto,
         steering: SteeringChoice::Auto,
+        aead: aead()?,
         burst: weir_engine::limits::BURST,
         buffer: DROP_IN_BUFFER,
         queue: weir_engine::limits::QUEUED_PER_PEER,
@@ -124,7 +125,7 @@ pub fn configured(file: &Path) -> Result<Gateway, String> {
     let bound = bind(&uapi::Server::path(&interface))?;
     let (saver, state) = open_state(&config)?;
     let mtu = config.mtu().unwrap_or_else(|| host::path_mtu(&config));
-    let options = options(&config, mtu);
+    let options = options(&config, mtu, aead()?);
     let set = declaration(&config);
     let stamps = Stamps::new(state.timestamp_ceiling_ns, raise_ceiling(Arc::clone(&saver)));
     let remembered = keeper::remembered(&state);
@@ -280,7 +281,18 @@ fn declaration(config: &Config) -> ChangeSet {
     }
 }
 
-fn options(config: &Config, mtu: u16) -> Options {
+// What the environment asks for, or the best.
+fn aead() -> Result<weir_crypto::Choice, String> {
+    let asked = std::env::var_os(weir_crypto::VARIABLE).filter(|asked| !asked.is_empty());
+    let asked = asked.map(|asked| asked.to_string_lossy().into_owned());
+    let choice = weir_crypto::choose(asked.as_deref()).map_err(|error| error.to_string())?;
+    for warning in choice.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(choice)
+}
+
+fn options(config: &Config, mtu: u16, aead: weir_crypto::Choice) -> Options {
     Options {
         interface: config.interface.name.clone(),
         shards: shards(config),
@@ -296,6 +308,7 @@ fn options(config: &Config, mtu: u16) -> Options {
             Steering::ClassicBpf => SteeringChoice::ClassicBpf,
             Steering::UserSpace => SteeringChoice::UserSpace,
         },
+        aead,
         burst: config.dataplane.burst.into(),
         buffer: config.dataplane.buffer_bytes,
         queue: config.dataplane.queue.into(),
@@ -403,7 +416,7 @@ fn only_what_can_change(current: &Config, next: &Config) -> Result<(), String> {
         ("interface.name", current.interface.name == next.interface.name),
         ("dataplane.steering", a.steering == b.steering),
         ("dataplane.offload", a.offload == b.offload),
-        ("port", current.ports == next.ports),
+        ("[[port]]", current.ports == next.ports),
         ("dataplane.burst", a.burst == b.burst),
         ("dataplane.queue", a.queue == b.queue),
         ("dataplane.buffer_kib", a.buffer_bytes == b.buffer_bytes),

@@ -22,6 +22,7 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
     let snapshots = plane.snapshots(peers);
     let tables = plane.tables();
     let (listen_port, fwmark) = plane.port_and_mark();
+    warnings.extend_from_slice(plane.aead().warnings());
     warnings.extend(plane.cards().iter().flat_map(|card| card.notes()));
     let steering = plane.with_udp(|udp| {
         if let Some(why) = udp.ipv6_missing() {
@@ -41,7 +42,7 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
         listen_port,
         fwmark,
         mtu: tables.mtu.into(),
-        aead: weir_crypto::best().name().to_owned(),
+        aead: plane.aead().aead().name().to_owned(),
         steering,
         warnings,
         handshake_queue: plane.handshake_queue(),

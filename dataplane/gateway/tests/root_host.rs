@@ -22,6 +22,7 @@ fn plane() -> DataPlane {
         mtu: MTU,
         offload: OffloadChoice::Auto,
         steering: SteeringChoice::UserSpace,
+        aead: weir_crypto::choose(None).expect("a back end works"),
         burst: 32,
         buffer: 1 << 20,
         queue: 16,

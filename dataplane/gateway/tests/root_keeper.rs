@@ -42,6 +42,7 @@ fn plane(endpoint: Endpoint) -> DataPlane {
         mtu: 1420,
         offload: OffloadChoice::Auto,
         steering: SteeringChoice::UserSpace,
+        aead: weir_crypto::choose(None).expect("a back end works"),
         burst: 32,
         buffer: 1 << 20,
         queue: 16,

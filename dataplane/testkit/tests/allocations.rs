@@ -308,3 +308,29 @@ fn replayed_initiations_leave_nothing() {
     assert!(left < 4096, "{left} bytes are left: {:?}", gateway.drops());
     assert!(gateway.dropped(Drop::OldTimestamp) >= 6_000);
 }
+
+// Catches sessions, endpoints or homes that stay of a client that shakes hands again and again, each time from elsewhere.
+#[test]
+fn a_client_that_comes_back_from_elsewhere_leaves_nothing() {
+    let mut world = Clients::new(1, 2, 4);
+    let come_back = |world: &mut Clients, count: u16, start: u16| {
+        for round in start..start + count {
+            for n in 0..4 {
+                // The network remembers each address that was ever bound.
+                world.roam(n, round % 8);
+                world.connect(n);
+                world.echo(n);
+            }
+            world.sim.run_for(Duration::from_secs(10));
+            for gateway in &mut world.sim.gateways {
+                gateway.events = VecDeque::new();
+            }
+        }
+    };
+    // Until every queue and table, those of the simulation too, is as large as it gets.
+    come_back(&mut world, 2_000, 0);
+    let before = live_bytes();
+    come_back(&mut world, 500, 2_000);
+    let left = live_bytes() - before;
+    assert!(left < 4096, "{left} bytes are left");
+}

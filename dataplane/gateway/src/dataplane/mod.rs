@@ -193,6 +193,11 @@ impl DataPlane {
         &self.events.1
     }
 
+    /// The AEAD back end that shards use.
+    pub fn aead(&self) -> &weir_crypto::Choice {
+        &self.options.aead
+    }
+
     /// The devices of AF_XDP.
     pub fn cards(&self) -> &[Arc<Card>] {
         &self.cards

@@ -20,6 +20,8 @@ pub struct Options {
     pub offload: OffloadChoice,
     /// How datagrams find their shard.
     pub steering: SteeringChoice,
+    /// The AEAD back end.
+    pub aead: weir_crypto::Choice,
     /// Frames taken from a port at a time.
     pub burst: usize,
     /// Bytes of each UDP socket's buffers.

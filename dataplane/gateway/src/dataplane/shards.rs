@@ -152,7 +152,7 @@ impl DataPlane {
         let shard = links.shard();
         let parts = ShardParts {
             tables: Arc::clone(inner.applier.published()),
-            aead: weir_crypto::best(),
+            aead: self.options.aead.aead(),
             ports: ports.ports,
             stranger_jobs: self.workers.strangers.clone(),
             own_jobs: self.workers.own.clone(),

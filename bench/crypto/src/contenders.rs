@@ -1,0 +1,107 @@
+//! The libraries, each behind the interface of Weir's back ends, so that all of them get the same jobs.
+
+use chacha20poly1305::aead::{AeadInOut, KeyInit};
+use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
+use weir_crypto::{Aead, Open, Plaintext, Ring, Seal, TAG_BYTES};
+
+/// What all are compared with: the first.
+pub(crate) fn all() -> Vec<&'static dyn Aead> {
+    let mut all: Vec<&'static dyn Aead> = vec![&Ring];
+    #[cfg(target_arch = "x86_64")]
+    {
+        use weir_crypto::Avx2;
+        let both = [Avx2::detected(), Avx2::alone()];
+        all.extend(both.into_iter().flatten().map(|avx2| avx2 as &dyn Aead));
+    }
+    #[cfg(feature = "aws-lc")]
+    all.push(&aws_lc::AwsLc);
+    all.push(&RustCrypto);
+    all
+}
+
+/// The text in place and the tag's place behind it.
+pub(crate) fn in_place<'a>(job: &'a mut Seal<'_>) -> (&'a mut [u8], &'a mut [u8; TAG_BYTES]) {
+    let (text, tag) = job.out.split_last_chunk_mut().expect("a job's out holds the tag");
+    let plain = job.plaintext.len();
+    if let Plaintext::At(source) = job.plaintext {
+        text[..plain].copy_from_slice(source);
+    }
+    text[plain..].fill(0);
+    (text, tag)
+}
+
+/// The nonce of a counter.
+pub(crate) fn nonce(counter: u64) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[4..].copy_from_slice(&counter.to_le_bytes());
+    bytes
+}
+
+struct RustCrypto;
+
+impl Aead for RustCrypto {
+    fn name(&self) -> &'static str {
+        "chacha20poly1305"
+    }
+
+    fn seal(&self, batch: &mut [Seal<'_>]) {
+        for job in batch {
+            let (key, counter) = (*job.key, job.counter);
+            let (text, tag) = in_place(job);
+            let made = ChaCha20Poly1305::new(&key.into())
+                .encrypt_inout_detached(&Nonce::from(nonce(counter)), &[], text.into())
+                .expect("a packet is short");
+            tag.copy_from_slice(&made);
+        }
+    }
+
+    fn open(&self, batch: &mut [Open<'_>]) {
+        for job in batch {
+            let (text, tag) = job.ciphertext.split_last_chunk::<TAG_BYTES>().expect("a tag");
+            job.out.copy_from_slice(text);
+            let cipher = ChaCha20Poly1305::new(job.key.into());
+            let nonce = Nonce::from(nonce(job.counter));
+            let opened = cipher.decrypt_inout_detached(&nonce, &[], (&mut *job.out).into(), &Tag::from(*tag));
+            job.authentic = opened.is_ok();
+        }
+    }
+}
+
+#[cfg(feature = "aws-lc")]
+mod aws_lc {
+    use super::{in_place, nonce};
+    use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
+    use weir_crypto::{Aead, Open, Seal, TAG_BYTES};
+
+    pub(super) struct AwsLc;
+
+    impl Aead for AwsLc {
+        fn name(&self) -> &'static str {
+            "aws-lc-rs"
+        }
+
+        fn seal(&self, batch: &mut [Seal<'_>]) {
+            for job in batch {
+                let (key, nonce) = (key(job.key), Nonce::assume_unique_for_key(nonce(job.counter)));
+                let (text, tag) = in_place(job);
+                let made = key
+                    .seal_in_place_separate_tag(nonce, Aad::empty(), text)
+                    .expect("a packet is short");
+                tag.copy_from_slice(made.as_ref());
+            }
+        }
+
+        fn open(&self, batch: &mut [Open<'_>]) {
+            for job in batch {
+                let (text, tag) = job.ciphertext.split_last_chunk::<TAG_BYTES>().expect("a tag");
+                let nonce = Nonce::assume_unique_for_key(nonce(job.counter));
+                let opened = key(job.key).open_separate_gather(nonce, Aad::empty(), text, tag, job.out);
+                job.authentic = opened.is_ok();
+            }
+        }
+    }
+
+    fn key(key: &[u8; 32]) -> LessSafeKey {
+        LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).expect("the key has 32 bytes"))
+    }
+}

@@ -1,0 +1,65 @@
+//! The packets of a burst from the longest to the shortest, so that neighbours on lanes end at about the same time.
+
+use super::BURST;
+use crate::job::Job;
+
+/// Bytes to a class. Within a class the order does not matter.
+const CLASS_BYTES: usize = 64;
+
+/// Classes; longer packets are all in the last one.
+const CLASSES: usize = 32;
+
+/// Packets by length, and how many bytes each has.
+pub(super) struct Order {
+    packets: [u8; BURST],
+    used: usize,
+}
+
+impl Order {
+    /// That of a burst of at most [`BURST`] jobs.
+    pub(super) fn new<J: Job>(burst: &[J]) -> Self {
+        let mut packets = [0; BURST];
+        let used = burst.len();
+        let class = |job: &J| (job.ciphertext().len() / CLASS_BYTES).min(CLASSES - 1);
+        let Some(first) = burst.first().map(class) else {
+            return Self { packets, used };
+        };
+        if burst.iter().all(|job| class(job) == first) {
+            for (packet, place) in (0..).zip(&mut packets[..used]) {
+                *place = packet;
+            }
+            return Self { packets, used };
+        }
+        // Where each class begins, the longest first.
+        let mut begins = [0u8; CLASSES + 1];
+        for job in burst {
+            begins[CLASSES - class(job)] += 1;
+        }
+        for class in 1..=CLASSES {
+            begins[class] += begins[class - 1];
+        }
+        for (packet, job) in (0..).zip(burst) {
+            let begin = &mut begins[CLASSES - 1 - class(job)];
+            packets[usize::from(*begin)] = packet;
+            *begin += 1;
+        }
+        Self { packets, used }
+    }
+
+    /// The packets' numbers, the longest first.
+    pub(super) fn packets(&self) -> &[u8] {
+        &self.packets[..self.used]
+    }
+
+    /// Leaves out packets.
+    pub(super) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        let mut kept = 0;
+        for place in 0..self.used {
+            if keep(self.packets[place].into()) {
+                self.packets[kept] = self.packets[place];
+                kept += 1;
+            }
+        }
+        self.used = kept;
+    }
+}

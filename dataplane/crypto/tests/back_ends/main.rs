@@ -1,0 +1,9 @@
+//! Every back end that the CPU has, forced in turn.
+
+mod agreement;
+mod forgery;
+#[cfg(unix)]
+mod guard;
+mod opening;
+mod packet;
+mod sealing;
