@@ -137,11 +137,7 @@ impl Frame {
     /// If `len` exceeds [`Frame::room`].
     #[inline]
     pub fn set_len(&mut self, len: usize) {
-        assert!(
-            len <= self.room(),
-            "length {len} exceeds the room of {}",
-            self.room()
-        );
+        assert!(len <= self.room(), "the length exceeds the room");
         self.0.len = len as u32;
     }
 
@@ -151,10 +147,7 @@ impl Frame {
     /// If `headroom` exceeds the buffer.
     #[inline]
     pub fn reset(&mut self, headroom: usize) {
-        assert!(
-            headroom <= self.capacity(),
-            "headroom {headroom} exceeds the buffer"
-        );
+        assert!(headroom <= self.capacity(), "the headroom exceeds the buffer");
         self.0.start = headroom as u32;
         self.0.len = 0;
         self.0.meta = Meta::default();

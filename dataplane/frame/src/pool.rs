@@ -122,9 +122,8 @@ impl FramePool {
     /// If the frame has another home: two pools would then own the same memory.
     #[inline]
     pub fn give_back(&mut self, mut frame: Frame) {
-        assert_eq!(
-            frame.home(),
-            self.home,
+        assert!(
+            frame.home() == self.home,
             "a frame came back to a pool that is not its home"
         );
         frame.reset(self.size.headroom);

@@ -419,6 +419,7 @@ mod tests {
             let key = keypairs
                 .by_local(Index(local))
                 .map(|(_, keypair)| *keypair.receive_key());
+            assert_eq!(keypairs.is_next(Index(local)), slot == Slot::Next);
             assert_eq!(
                 keypairs.find(Index(local)).map(|keypair| *keypair.receive_key()),
                 key

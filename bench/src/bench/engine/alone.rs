@@ -1,6 +1,8 @@
 //! What else a window pays for, alone: the ports, and the AEAD.
 
+use arrayvec::ArrayVec;
 use weir_crypto::{Aead, Open, Plaintext, Seal, TAG_BYTES};
+use weir_engine::limits::BATCH;
 use weir_frame::{Frame, Home, PoolSize, Port, PortRole};
 use weir_testkit::Parcel;
 
@@ -62,7 +64,7 @@ impl Ports {
     }
 }
 
-/// As many packets as a window has, to seal and to open.
+/// As many packets as a window has, to seal or to open, into as few frames as a port's stock hands out in turn.
 pub(super) struct Texts {
     aead: &'static dyn Aead,
     inputs: Vec<u8>,
@@ -72,65 +74,83 @@ pub(super) struct Texts {
 const STRIDE: usize = 2048;
 
 impl Texts {
-    pub fn new(aead: &'static dyn Aead) -> Self {
+    pub fn new(burst: usize, aead: &'static dyn Aead) -> Self {
         Self {
             aead,
             inputs: vec![0; WINDOW * STRIDE],
-            outputs: vec![0; WINDOW * STRIDE],
+            outputs: vec![0; burst * STRIDE],
         }
     }
 
     /// Seals or opens from one buffer into another, as the shard does, `case.burst` jobs at a time, each session in its turn.
+    /// The inputs are written just before, as the shard's are.
     pub fn window(&mut self, case: Case) -> u64 {
         let keys: Vec<[u8; 32]> = (0..case.sessions).map(|n| [n as u8; 32]).collect();
         let sealed = rig::padded(case.bytes) + TAG_BYTES;
         match case.direction {
-            Direction::Out => self.seal(&keys, case, sealed),
+            Direction::Out => {
+                let inputs = self.inputs.chunks_mut(STRIDE);
+                inputs.for_each(|input| input[..case.bytes].fill(7));
+                self.seal(&keys, case, sealed)
+            }
             Direction::In => {
-                self.seal(&keys, case, sealed);
-                core::mem::swap(&mut self.inputs, &mut self.outputs);
+                self.seal_inputs(&keys, case, sealed);
                 self.open(&keys, case, sealed)
             }
         }
     }
 
-    fn seal(&mut self, keys: &[[u8; 32]], case: Case, sealed: usize) -> u64 {
-        let began = ticks::now();
-        let places = self.inputs.chunks(STRIDE).zip(self.outputs.chunks_mut(STRIDE));
-        let mut jobs = Vec::with_capacity(case.burst);
-        for ((counter, (input, output)), key) in (0..).zip(places).zip(keys.iter().cycle()) {
-            jobs.push(Seal {
+    /// Makes the inputs what is to be opened.
+    fn seal_inputs(&mut self, keys: &[[u8; 32]], case: Case, sealed: usize) {
+        let inputs = self.inputs.chunks_mut(STRIDE);
+        for ((counter, input), key) in (0..).zip(inputs).zip(keys.iter().cycle()) {
+            let mut jobs = [Seal {
                 key,
                 counter,
-                plaintext: Plaintext::At(&input[..case.bytes]),
-                out: &mut output[..sealed],
-            });
-            if jobs.len() == case.burst {
-                self.aead.seal(&mut jobs);
-                jobs.clear();
+                plaintext: Plaintext::InPlace(case.bytes),
+                out: &mut input[..sealed],
+            }];
+            self.aead.seal(&mut jobs);
+        }
+    }
+
+    fn seal(&mut self, keys: &[[u8; 32]], case: Case, sealed: usize) -> u64 {
+        let began = ticks::now();
+        let mut keys = (0..).zip(keys.iter().cycle());
+        for inputs in self.inputs.chunks(STRIDE * case.burst) {
+            let places = inputs.chunks(STRIDE).zip(self.outputs.chunks_mut(STRIDE));
+            let mut jobs = ArrayVec::<_, BATCH>::new();
+            for ((input, output), (counter, key)) in places.zip(&mut keys) {
+                jobs.push(Seal {
+                    key,
+                    counter,
+                    plaintext: Plaintext::At(&input[..case.bytes]),
+                    out: &mut output[..sealed],
+                });
             }
+            self.aead.seal(&mut jobs);
         }
         ticks::now().wrapping_sub(began)
     }
 
     fn open(&mut self, keys: &[[u8; 32]], case: Case, sealed: usize) -> u64 {
         let began = ticks::now();
-        let places = self.inputs.chunks(STRIDE).zip(self.outputs.chunks_mut(STRIDE));
-        let mut jobs = Vec::with_capacity(case.burst);
-        for ((counter, (input, output)), key) in (0..).zip(places).zip(keys.iter().cycle()) {
-            jobs.push(Open {
-                key,
-                counter,
-                ciphertext: &input[..sealed],
-                out: &mut output[..sealed - TAG_BYTES],
-                authentic: false,
-            });
-            if jobs.len() == case.burst {
-                self.aead.open(&mut jobs);
-                let authentic = jobs.iter().all(|job| job.authentic);
-                assert!(authentic, "what was sealed is authentic");
-                jobs.clear();
+        let mut keys = (0..).zip(keys.iter().cycle());
+        for inputs in self.inputs.chunks(STRIDE * case.burst) {
+            let places = inputs.chunks(STRIDE).zip(self.outputs.chunks_mut(STRIDE));
+            let mut jobs = ArrayVec::<_, BATCH>::new();
+            for ((input, output), (counter, key)) in places.zip(&mut keys) {
+                jobs.push(Open {
+                    key,
+                    counter,
+                    ciphertext: &input[..sealed],
+                    out: &mut output[..sealed - TAG_BYTES],
+                    authentic: false,
+                });
             }
+            self.aead.open(&mut jobs);
+            let authentic = jobs.iter().all(|job| job.authentic);
+            assert!(authentic, "what was sealed is authentic");
         }
         ticks::now().wrapping_sub(began)
     }

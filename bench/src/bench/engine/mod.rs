@@ -107,7 +107,7 @@ impl Place {
             burst,
             shard: Rig::new(sessions, burst, weir_crypto::best()),
             idle: Rig::new(sessions, burst, &Idle),
-            texts: Texts::new(weir_crypto::best()),
+            texts: Texts::new(burst, weir_crypto::best()),
             ports: Ports::new(),
         }
     }

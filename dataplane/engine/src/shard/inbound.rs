@@ -363,10 +363,14 @@ impl Shard {
             self.judge(id, class, &packet, out.bytes(), now)?;
         }
         out.set_len(packet.total_length);
-        let inner = Ecn::from_tos(packet.traffic_class);
-        let ecn = ecn::decapsulate(Ecn::from_tos(outer_class), inner).map_err(|_| Drop::EcnInvalid)?;
-        if ecn != inner {
-            ip::set_ecn(out.bytes_mut(), ecn);
+        let outer = Ecn::from_tos(outer_class);
+        // A path that says nothing changes nothing (RFC 6040, figure 4).
+        if outer != Ecn::NotEct {
+            let inner = Ecn::from_tos(packet.traffic_class);
+            let ecn = ecn::decapsulate(outer, inner).map_err(|_| Drop::EcnInvalid)?;
+            if ecn != inner {
+                ip::set_ecn(out.bytes_mut(), ecn);
+            }
         }
         tcp::clamp_mss_of(&packet, out.bytes_mut(), self.tables.mtu);
         Ok(())
