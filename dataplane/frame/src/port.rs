@@ -2,6 +2,7 @@
 
 use crate::frame::{Frame, Home};
 use crate::pool::FramePool;
+use std::os::fd::RawFd;
 
 /// What a port is for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -146,6 +147,10 @@ pub trait Port: Send {
 
     /// What the port counted.
     fn counters(&self) -> PortCounters;
+
+    /// Appends the descriptors that are readable when something arrives; what has none is not waited for. Asked before each
+    /// sleep: sockets come and go.
+    fn descriptors(&self, _out: &mut Vec<RawFd>) {}
 
     /// The shard slept until something woke it, which may have been this port. One that looks less often where it lately
     /// found nothing looks everywhere at its next receive.

@@ -3,12 +3,11 @@
 use crate::clock;
 use core::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::{Sender, bounded};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,37 +15,19 @@ use weir_engine::{Alarm, Command, Links, Now, Shard, ShardParts};
 use weir_frame::Port;
 use weir_noise::Instant;
 
-/// Which descriptor woke the thread.
-const BELL: u64 = 0;
-const TIMER: u64 = 1;
-const PORT: u64 = 2;
-
-/// What wakes one shard's thread: its ports, its timer, and the bell that others ring.
+/// What wakes one shard's thread beside its ports: its timer, and the bell that others ring.
 pub struct Waking {
-    epoll: Epoll,
     bell: EventFd,
     timer: TimerFd,
 }
 
 impl Waking {
     fn new() -> io::Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?;
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         // Boot time, so that a timer due during suspend is due at once on waking.
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
-        epoll.add(&bell, EpollEvent::new(EpollFlags::EPOLLIN, BELL))?;
-        epoll.add(timer.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, TIMER))?;
-        Ok(Self { epoll, bell, timer })
-    }
-
-    /// Listens to a port's descriptor. One whose socket was replaced is listened to anew.
-    pub fn listen(&self, descriptor: BorrowedFd<'_>) -> io::Result<()> {
-        // Absent, unless its socket stayed what it was.
-        let _ = self.epoll.delete(descriptor);
-        Ok(self
-            .epoll
-            .add(descriptor, EpollEvent::new(EpollFlags::EPOLLIN, PORT))?)
+        Ok(Self { bell, timer })
     }
 
     /// Wakes the thread.
@@ -54,39 +35,93 @@ impl Waking {
         // A full counter rings as well.
         let _ = self.bell.write(1);
     }
+}
 
-    fn sleep(&self, until: Option<Instant>, armed: &mut Option<Instant>) -> io::Result<()> {
-        if *armed != until {
-            match until {
-                Some(at) => {
-                    let at = TimeSpec::from(Duration::from_nanos(at.as_nanos().max(1)));
-                    self.timer
-                        .set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
-                }
-                None => self.timer.unset()?,
-            }
-            *armed = until;
+/// One shard's sleep.
+struct Sleep<'a> {
+    waking: &'a Waking,
+    /// When the timer is set to.
+    armed: Option<Instant>,
+    /// The ports' descriptors, and what is waited for, kept for their memory.
+    ports: Vec<RawFd>,
+    waited_for: Vec<libc::pollfd>,
+}
+
+impl<'a> Sleep<'a> {
+    fn new(waking: &'a Waking) -> Self {
+        Self {
+            waking,
+            armed: None,
+            ports: Vec::new(),
+            waited_for: Vec::new(),
         }
-        let mut events = [EpollEvent::empty(); 8];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
-            Ok(count) => count,
-            Err(nix::errno::Errno::EINTR) => 0,
-            Err(errno) => return Err(errno.into()),
-        };
-        for event in &events[..count] {
-            match event.data() {
-                BELL => {
-                    let _ = self.bell.read();
-                }
-                TIMER => {
-                    let _ = self.timer.wait();
-                    *armed = None;
-                }
-                _ => {}
-            }
+    }
+
+    /// Sleeps until the shard's deadline, or until a port or somebody else has something for it.
+    ///
+    /// By poll(2), which is with the sockets only while the thread sleeps: whoever is on a socket's queue of waiters is
+    /// called for every packet that arrives and every one that was sent, and an epoll set is there always.
+    fn until_woken(&mut self, shard: &Shard) -> io::Result<()> {
+        self.arm(shard.deadline())?;
+        self.ports.clear();
+        shard.descriptors(&mut self.ports);
+        let (bell, timer) = (self.waking.bell.as_fd(), self.waking.timer.as_fd());
+        self.waited_for.clear();
+        let all = [bell, timer].map(|own| own.as_raw_fd()).into_iter();
+        self.waited_for
+            .extend(all.chain(self.ports.iter().copied()).map(|fd| libc::pollfd {
+                fd,
+                events: libc::POLLIN,
+                revents: 0,
+            }));
+        poll(&mut self.waited_for)?;
+        if self.waited_for[0].revents != 0 {
+            let _ = self.waking.bell.read();
+        }
+        if self.waited_for[1].revents != 0 {
+            let _ = self.waking.timer.wait();
+            self.armed = None;
         }
         Ok(())
     }
+
+    fn arm(&mut self, until: Option<Instant>) -> io::Result<()> {
+        if self.armed == until {
+            return Ok(());
+        }
+        match until {
+            Some(at) => {
+                let at = TimeSpec::from(Duration::from_nanos(at.as_nanos().max(1)));
+                self.waking
+                    .timer
+                    .set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
+            }
+            None => self.waking.timer.unset()?,
+        }
+        self.armed = until;
+        Ok(())
+    }
+}
+
+/// Waits until one of these is readable, in error, or a signal came.
+#[allow(
+    unsafe_code,
+    reason = "ports tell their descriptors as numbers, for the engine knows no I/O types"
+)]
+fn poll(waited_for: &mut [libc::pollfd]) -> io::Result<()> {
+    // SAFETY: the kernel reads and writes as many entries as the slice has, within the call. A number that is no
+    // descriptor is said so in its entry.
+    let woken = unsafe { libc::poll(waited_for.as_mut_ptr(), waited_for.len() as libc::nfds_t, -1) };
+    if woken >= 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    if error.kind() != io::ErrorKind::Interrupted {
+        return Err(error);
+    }
+    // Nothing was said of any.
+    waited_for.iter_mut().for_each(|entry| entry.revents = 0);
+    Ok(())
 }
 
 /// A shard at work.
@@ -110,20 +145,16 @@ pub struct Unstarted {
 }
 
 impl ShardThread {
-    /// Starts the thread. `descriptors` are those of the shard's ports.
+    /// Starts the thread.
     ///
     /// # Errors
     /// [`Unstarted`]; nothing stays behind.
-    pub fn start(
-        parts: ShardParts,
-        commands: Sender<Command>,
-        descriptors: &[RawFd],
-    ) -> Result<Self, Box<Unstarted>> {
+    pub fn start(parts: ShardParts, commands: Sender<Command>) -> Result<Self, Box<Unstarted>> {
         let number = parts.links.shard();
         // The parts follow by a channel, for a thread that cannot be started would take them along.
         let (sender, receiver) = bounded::<ShardParts>(1);
         let stop = Arc::new(AtomicBool::new(false));
-        let started = waking(descriptors).and_then(|waking| {
+        let started = Waking::new().map(Arc::new).and_then(|waking| {
             let (inside, stopping) = (Arc::clone(&waking), Arc::clone(&stop));
             let thread = std::thread::Builder::new()
                 .name(format!("weir-shard-{number}"))
@@ -164,11 +195,6 @@ impl ShardThread {
         Arc::clone(&self.waking)
     }
 
-    /// Listens to a port's descriptor whose socket was replaced.
-    pub fn listen(&self, descriptor: RawFd) -> io::Result<()> {
-        self.waking.listen(borrow(descriptor))
-    }
-
     /// Ends the thread, and hands back what the shard was made of.
     pub fn stop(self) -> (Links, Vec<Box<dyn Port>>) {
         self.stop.store(true, Ordering::Release);
@@ -177,22 +203,13 @@ impl ShardThread {
     }
 }
 
-/// What wakes a thread, listening to these.
-fn waking(descriptors: &[RawFd]) -> io::Result<Arc<Waking>> {
-    let waking = Waking::new()?;
-    for &descriptor in descriptors {
-        waking.listen(borrow(descriptor))?;
-    }
-    Ok(Arc::new(waking))
-}
-
 fn run(mut shard: Shard, waking: &Waking, stop: &AtomicBool) -> (Links, Vec<Box<dyn Port>>) {
-    let mut armed = None;
+    let mut sleep = Sleep::new(waking);
     while !stop.load(Ordering::Acquire) {
         if shard.poll(now()) || !shard.may_sleep() {
             continue;
         }
-        if let Err(error) = waking.sleep(shard.deadline(), &mut armed) {
+        if let Err(error) = sleep.until_woken(&shard) {
             tracing::error!("shard {}: cannot sleep: {error}", shard.number());
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -207,14 +224,4 @@ pub fn now() -> Now {
         at: Instant::from_nanos(clock::boot_nanos()),
         unix_ns: clock::wall_nanos(),
     }
-}
-
-#[allow(
-    unsafe_code,
-    reason = "ports tell their descriptors as numbers, for the engine knows no I/O types"
-)]
-fn borrow<'a>(descriptor: RawFd) -> BorrowedFd<'a> {
-    // SAFETY: the port that owns the descriptor lives as long as the shard's thread, which owns the port, and the
-    // group that shares it; the borrow ends within the call that listens to it.
-    unsafe { BorrowedFd::borrow_raw(descriptor) }
 }

@@ -11,6 +11,7 @@ use crate::seat::Seat;
 use crate::site::{Hop, Site};
 use crate::ways::Ways;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::RawFd;
 use weir_frame::{Frame, FramePool, Home, Port, PortCounters, PortMode, PortRole, Segmentation};
 use weir_wire::arrival::{Arrival, arrival};
 use weir_wire::ethernet::{self, HEADER_LEN};
@@ -237,6 +238,10 @@ impl<S: Site> Port for LanPort<S> {
 
     fn counters(&self) -> PortCounters {
         self.ways.counters()
+    }
+
+    fn descriptors(&self, out: &mut Vec<RawFd>) {
+        self.ways.descriptors(out);
     }
 
     fn woke(&mut self) {

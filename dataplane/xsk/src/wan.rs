@@ -10,6 +10,7 @@ use crate::site::Site;
 use crate::ways::Ways;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
+use std::os::fd::RawFd;
 use weir_frame::{Frame, FramePool, Home, LocalAddress, Path, Port, PortCounters, PortMode, PortRole};
 use weir_wire::arrival::{Arrival, Datagram, arrival};
 use weir_wire::ethernet;
@@ -225,6 +226,10 @@ impl<S: Site> Port for WanPort<S> {
 
     fn counters(&self) -> PortCounters {
         self.ways.counters()
+    }
+
+    fn descriptors(&self, out: &mut Vec<RawFd>) {
+        self.ways.descriptors(out);
     }
 
     fn woke(&mut self) {

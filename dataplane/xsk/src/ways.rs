@@ -2,6 +2,7 @@
 //! cannot carry.
 
 use crate::seat::Seat;
+use std::os::fd::{AsRawFd as _, RawFd};
 use weir_frame::{Frame, FramePool, Home, Port, PortCounters, PortMode};
 
 /// In one of so many batches the ordinary port comes before the queue, which else could fill them all. One that had nothing
@@ -85,6 +86,12 @@ impl Ways {
         } else {
             0
         }
+    }
+
+    /// What is readable when something arrives on either.
+    pub fn descriptors(&self, out: &mut Vec<RawFd>) {
+        out.extend(self.queue.descriptor().map(|queue| queue.as_raw_fd()));
+        self.ordinary.descriptors(out);
     }
 
     /// The shard slept: what woke it may be the ordinary port's.

@@ -33,6 +33,7 @@ use inbound::Candidate;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::collections::VecDeque;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use weir_crypto::Aead;
 use weir_frame::{Frame, Port, PortRole};
@@ -248,6 +249,11 @@ impl Shard {
             self.links.alarm().awake();
         }
         idle
+    }
+
+    /// Appends what the shard is to be woken by when it is readable: its ports' descriptors of now.
+    pub fn descriptors(&self, out: &mut Vec<RawFd>) {
+        self.ports.iter().for_each(|slot| slot.port.descriptors(out));
     }
 
     /// Says that the shard sleeps no longer.

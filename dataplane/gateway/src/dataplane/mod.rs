@@ -11,7 +11,7 @@ use crate::xdp::{Begin, Card, Order, Surveyor};
 use core::net::SocketAddr;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::collections::HashMap;
-use std::os::fd::{AsFd as _, RawFd};
+use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_abi::change::{Change, ChangeSet};
@@ -42,7 +42,6 @@ struct Inner {
     running: Vec<Running>,
     /// The ends of the rings of shards that do not run, last first.
     dormant: Vec<Links>,
-    descriptors: Vec<(RawFd, Option<RawFd>)>,
     surveyor: Option<Surveyor>,
     /// Frames of shards that have ended, by their home: some may be abroad, and come back to whoever has that home next.
     stock: HashMap<Home, FramePool>,
@@ -129,7 +128,6 @@ impl DataPlane {
                 tun,
                 running: Vec::new(),
                 dormant,
-                descriptors: Vec::new(),
                 surveyor,
                 stock: HashMap::new(),
             }),
@@ -303,17 +301,8 @@ impl DataPlane {
 
     fn rebind(&self, inner: &mut Inner, port: u16) -> Result<(), DataPlaneError> {
         inner.udp.rebind(port)?;
-        for (Running { thread }, (v4, v6)) in inner.running.iter().zip(&inner.descriptors) {
-            for descriptor in [Some(*v4), *v6].into_iter().flatten() {
-                thread
-                    .listen(descriptor)
-                    .map_err(|source| DataPlaneError::System {
-                        what: "listening to the new port",
-                        source,
-                    })?;
-            }
-            thread.wake();
-        }
+        // They wait on the old port's sockets.
+        inner.running.iter().for_each(|Running { thread }| thread.wake());
         Ok(())
     }
 

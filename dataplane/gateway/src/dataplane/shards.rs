@@ -4,7 +4,6 @@ use super::{DataPlane, DataPlaneError, HOST, Inner, Running, WAN, random, slot_t
 use crate::shard_thread::ShardThread;
 use crate::xdp::View;
 use crossbeam_channel::bounded;
-use std::os::fd::{AsRawFd as _, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 use weir_config::PortRole;
@@ -22,13 +21,7 @@ const COMMANDS: usize = 64;
 const DRAIN: Duration = Duration::from_millis(300);
 
 /// A shard's ports.
-pub(super) struct Ports {
-    ports: Vec<Box<dyn Port>>,
-    /// What wakes the shard.
-    descriptors: Vec<RawFd>,
-    /// The UDP sockets among them, over IPv4 and IPv6.
-    sockets: (RawFd, Option<RawFd>),
-}
+pub(super) type Ports = Vec<Box<dyn Port>>;
 
 impl DataPlane {
     /// Changes the number of shards while traffic flows.
@@ -59,7 +52,6 @@ impl DataPlane {
             let shard = inner.running.len() - 1;
             inner.udp.remove(shard as u16)?;
             let Running { thread } = inner.running.pop().expect("the loop's condition");
-            inner.descriptors.pop();
             let (links, ports) = thread.stop();
             inner.keep(ports);
             inner.dormant.push(links);
@@ -108,11 +100,6 @@ impl DataPlane {
         udp: UdpPort,
         tun: TunPort,
     ) -> Result<Ports, DataPlaneError> {
-        let (v4, v6) = udp.descriptors();
-        let mut descriptors: Vec<RawFd> = [Some(v4), v6, Some(tun.descriptor())]
-            .into_iter()
-            .flatten()
-            .collect();
         let (mut wan, mut host): (Box<dyn Port>, Box<dyn Port>) = (Box::new(udp), Box::new(tun));
         for (place, card) in self.cards.iter().enumerate() {
             let port = match card.role() {
@@ -120,7 +107,6 @@ impl DataPlane {
                 PortRole::Lan => HOST,
             };
             let queue = card.seat(shard, Home { shard, port })?;
-            descriptors.extend(queue.descriptor().map(|descriptor| descriptor.as_raw_fd()));
             let surveyor = inner.surveyor.as_ref().expect("cards are surveyed");
             let site = View::new(Arc::clone(card.facts()), surveyor.missing(place));
             match card.role() {
@@ -134,11 +120,7 @@ impl DataPlane {
                 }
             }
         }
-        Ok(Ports {
-            ports: vec![wan, host],
-            descriptors,
-            sockets: (v4, v6),
-        })
+        Ok(vec![wan, host])
     }
 
     /// Starts a shard's thread. Where that cannot be, its links are dormant again, and its frames kept.
@@ -153,7 +135,7 @@ impl DataPlane {
         let parts = ShardParts {
             tables: Arc::clone(inner.applier.published()),
             aead: self.options.aead.aead(),
-            ports: ports.ports,
+            ports,
             stranger_jobs: self.workers.strangers.clone(),
             own_jobs: self.workers.own.clone(),
             outcomes: self.workers.outcomes(shard),
@@ -166,7 +148,7 @@ impl DataPlane {
             rates: self.options.rates,
             links,
         };
-        let thread = match ShardThread::start(parts, commands, &ports.descriptors) {
+        let thread = match ShardThread::start(parts, commands) {
             Ok(thread) => thread,
             Err(unstarted) => {
                 inner.dormant.push(unstarted.links);
@@ -181,14 +163,13 @@ impl DataPlane {
             card.attend(shard, thread.waking());
         }
         inner.running.push(Running { thread });
-        inner.descriptors.push(ports.sockets);
         Ok(())
     }
 }
 
 impl Inner {
     /// Keeps the frames of ports that have ended.
-    fn keep(&mut self, ports: Vec<Box<dyn Port>>) {
+    fn keep(&mut self, ports: Ports) {
         for port in ports {
             self.stock.insert(port.home(), port.into_pool());
         }

@@ -413,10 +413,8 @@ impl Card {
         self.program
             .insert_socket(shard.into(), socket.as_fd())
             .map_err(|source| self.map_error(source))?;
-        place.take(socket).map_err(|source| CardError::Listen {
-            device: self.device.clone(),
-            source,
-        })
+        place.take(socket);
+        Ok(())
     }
 
     /// Notes why a shard has no queue, once.

@@ -1,7 +1,6 @@
 //! What can be wrong with a device.
 
 use crate::netlink;
-use std::io;
 use weir_xdp_prog::{AttachError, LoadError, MapError};
 use weir_xsk::{MemoryError, OpenError};
 
@@ -71,14 +70,6 @@ pub enum CardError {
         /// The kernel's answer.
         source: OpenError,
     },
-    /// A shard cannot be woken by a queue.
-    #[error("port {device}: waiting for packets: {source}")]
-    Listen {
-        /// The device's name.
-        device: String,
-        /// The kernel's answer.
-        source: io::Error,
-    },
 }
 
 impl CardError {
@@ -93,8 +84,7 @@ impl CardError {
             | CardError::Load { .. }
             | CardError::Attach { .. }
             | CardError::Map { .. }
-            | CardError::Memory { .. }
-            | CardError::Listen { .. } => false,
+            | CardError::Memory { .. } => false,
         }
     }
 

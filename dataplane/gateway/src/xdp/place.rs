@@ -1,8 +1,6 @@
 //! A shard's place at a card: the seat of its port, and how to wake the shard.
 
 use crate::shard_thread::Waking;
-use std::io;
-use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use weir_xsk::{BoundSocket, SeatHandle};
 
@@ -57,17 +55,10 @@ impl Place {
     }
 
     /// Gives it a queue.
-    ///
-    /// # Errors
-    /// The kernel's, which does not let the thread be woken by it; the place is as it was.
-    pub fn take(&mut self, socket: BoundSocket) -> io::Result<()> {
-        if let Some(waking) = &self.waking {
-            waking.listen(socket.as_fd())?;
-        }
+    pub fn take(&mut self, socket: BoundSocket) {
         (self.taken, self.trouble) = (true, None);
         self.seat.take_socket(socket);
         self.ring();
-        Ok(())
     }
 
     /// Takes its queue, whose device is gone.

@@ -42,11 +42,6 @@ impl TunPort {
         }
     }
 
-    /// The descriptor to wait on, readable when packets wait.
-    pub fn descriptor(&self) -> RawFd {
-        self.file.as_raw_fd()
-    }
-
     /// Buffers for one packet of any length; without large frames in the pool at all, of a small frame's.
     fn post(&mut self) -> Option<Posted> {
         let mut posted = self.posted.take().or_else(|| Posted::take(&mut self.pool))?;
@@ -219,6 +214,10 @@ impl Port for TunPort {
 
     fn counters(&self) -> PortCounters {
         self.counters
+    }
+
+    fn descriptors(&self, out: &mut Vec<RawFd>) {
+        out.push(self.file.as_raw_fd());
     }
 
     fn forgotten_source(&mut self) -> Option<SocketAddr> {

@@ -150,8 +150,8 @@ impl UdpGroup {
     }
 
     /// Moves all shards to another UDP port (0 for one of the kernel's choice), which is open before the old one is
-    /// closed. What waited in the old sockets is lost. The ports go on with the same descriptors, which an epoll set
-    /// must be given again: what they meant there was the old sockets.
+    /// closed. What waited in the old sockets is lost. The ports go on with the same descriptors, but who waits on them
+    /// waits on the old sockets, and must be woken.
     ///
     /// # Errors
     /// [`BindError`]; the old port stays open.

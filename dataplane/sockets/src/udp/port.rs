@@ -32,16 +32,6 @@ impl UdpPort {
             received: PortCounters::default(),
         }
     }
-
-    /// The descriptors to wait on, IPv4 and IPv6, which are readable when datagrams wait. The numbers stay the same as
-    /// long as the port lives; what is behind them changes with
-    /// [`UdpGroup::rebind`](super::UdpGroup::rebind), after which an epoll set must be given them again.
-    pub fn descriptors(&self) -> (RawFd, Option<RawFd>) {
-        (
-            self.sockets.v4().as_raw_fd(),
-            self.sockets.v6().map(|socket| socket.as_raw_fd()),
-        )
-    }
 }
 
 impl Port for UdpPort {
@@ -103,6 +93,13 @@ impl Port for UdpPort {
             rx_errors: self.received.rx_errors,
             ..*sent
         }
+    }
+
+    /// IPv4's and IPv6's. The numbers stay the same as long as the port lives; what is behind them changes with
+    /// [`UdpGroup::rebind`](super::UdpGroup::rebind), after which whoever waits on them must be woken.
+    fn descriptors(&self, out: &mut Vec<RawFd>) {
+        out.push(self.sockets.v4().as_raw_fd());
+        out.extend(self.sockets.v6().map(|socket| socket.as_raw_fd()));
     }
 
     fn forgotten_source(&mut self) -> Option<SocketAddr> {
