@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use nix::sched::{CloneFlags, setns};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::{LabError, Result, programs, wait};
 
@@ -119,6 +120,26 @@ impl Namespace {
         // /proc/sys/net shows the namespace of the thread that opens it.
         self.enter(|| fs::write(&path, value))
             .map_err(LabError::io(format!("write {path}")))
+    }
+
+    /// Writes to a file of /sys as the namespace has it: `class/net/eth0/threaded`.
+    pub fn sysfs(&self, file: &str, value: &str) -> Result<()> {
+        let path = format!("/sys/{file}");
+        // /sys shows the namespace of the thread that mounted it, so this thread's own mount, which ends with it.
+        let write = || -> std::io::Result<()> {
+            let nothing = None::<&str>;
+            unshare(CloneFlags::CLONE_NEWNS)?;
+            mount(
+                nothing,
+                "/",
+                nothing,
+                MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+                nothing,
+            )?;
+            mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), nothing)?;
+            fs::write(&path, value)
+        };
+        self.enter(write).map_err(LabError::io(format!("write {path}")))
     }
 
     /// Lets the namespace forward packets, IPv4 and IPv6.

@@ -12,6 +12,8 @@ pub(super) struct Cores {
     pub sender: usize,
     /// The other shard; the sender's core where there are only two.
     pub other: usize,
+    /// What arrives at the gateway until it is in a queue, where there is a core for it; else the sender's does that.
+    pub arriving: Option<usize>,
     /// Everything else.
     pub rest: Vec<usize>,
     /// All of them, for what is prepared between two windows.
@@ -28,14 +30,16 @@ impl Cores {
             });
         };
         let other = others.first().copied().unwrap_or(sender);
-        let rest = match others {
-            [] | [_] => vec![other],
-            [_, rest @ ..] => rest.to_vec(),
+        let (arriving, rest) = match others {
+            [] | [_] => (None, vec![other]),
+            [_, arriving] => (Some(*arriving), vec![*arriving]),
+            [_, arriving, rest @ ..] => (Some(*arriving), rest.to_vec()),
         };
         Ok(Self {
             home,
             sender,
             other,
+            arriving,
             rest,
             all: all.to_vec(),
         })
@@ -58,13 +62,15 @@ mod tests {
     /// Catches a sender on the core that is measured, and work beside both where there is a core for it.
     #[test]
     fn the_measured_core_is_its_shards_alone() {
-        for count in 2..6 {
+        for count in 2..7 {
             let all: Vec<usize> = (10..10 + count).collect();
             let cores = Cores::of(&all).unwrap();
             assert_eq!((cores.home, cores.sender), (10, 11));
             assert!(cores.other != cores.home && !cores.rest.contains(&cores.home));
             assert_eq!(cores.other == cores.sender, count == 2);
             assert_eq!(cores.rest.contains(&cores.other), count < 4);
+            assert_eq!(cores.arriving, (count > 3).then_some(13));
+            assert_eq!(cores.rest.contains(&13), count == 4);
         }
         assert!(Cores::of(&[3]).is_err());
     }

@@ -6,6 +6,7 @@
 //! core's softirqs.
 
 mod aead;
+mod arriving;
 mod cores;
 mod forwarder;
 mod frames;

@@ -33,20 +33,31 @@ impl Thread {
         Self::find("/proc", &format!("ksoftirqd/{core}"))
     }
 
+    /// The kernel's threads that poll the queues of devices of this name (NAPI), those of every namespace.
+    pub fn of_napi(device: &str) -> Result<Vec<Self>> {
+        let prefix = format!("napi/{device}-");
+        Self::all("/proc", |name| name.starts_with(&prefix))
+    }
+
     fn find(folder: &str, name: &str) -> Result<Self> {
-        let entries = fs::read_dir(folder).map_err(LabError::io(format!("list {folder}")))?;
-        let found = entries.flatten().find_map(|entry| {
-            let number = entry.file_name().to_str()?.parse().ok()?;
-            let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
-            (comm.trim_end() == name).then(|| Self {
-                number,
-                folder: entry.path(),
-            })
-        });
+        let found = Self::all(folder, |other| other == name)?.into_iter().next();
         found.ok_or_else(|| LabError::Missing {
             program: format!("thread {name}"),
             remedy: "it runs while its process does",
         })
+    }
+
+    fn all(folder: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Self>> {
+        let entries = fs::read_dir(folder).map_err(LabError::io(format!("list {folder}")))?;
+        let wanted = entries.flatten().filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            let comm = fs::read_to_string(entry.path().join("comm")).ok()?;
+            is_wanted(comm.trim_end()).then(|| Self {
+                number,
+                folder: entry.path(),
+            })
+        });
+        Ok(wanted.collect())
     }
 
     /// Its number.

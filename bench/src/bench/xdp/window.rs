@@ -9,7 +9,7 @@ use super::super::counters::traffic;
 use super::frames::Frames;
 use super::sender::{self, Progress};
 use super::threads::Thread;
-use super::{Case, Direction, Place, ticks};
+use super::{Case, Direction, Place, arriving, ticks};
 use crate::{LabError, Namespace, Result};
 
 /// Time before a window in which queues fill.
@@ -96,6 +96,7 @@ impl Place<'_> {
             Direction::In => (&self.lab.server, self.lab.lan.name),
         };
         let core = self.cores.sender;
+        arriving::hold(self.lab, case.mode, self.cores)?;
         sender::flood((self.lab, self.stores), case, queue, frames, core, |progress| {
             thread::sleep(WARM_UP);
             let before = Reading::take(sink, device, progress, home)?;
