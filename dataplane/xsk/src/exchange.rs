@@ -176,8 +176,8 @@ impl Exchange {
             self.filling += given;
             self.socket.fill.publish();
         }
-        if self.socket.fill.needs_wakeup() {
-            // A refusal is one of the card's driver, which then asks again.
+        // With busy polling each receive asks anyway. A refusal is one of the card's driver, which then asks again.
+        if self.socket.fill.needs_wakeup() && !self.socket.busy_poll() {
             let _ = sys::kick_receive(self.socket.as_fd());
         }
     }

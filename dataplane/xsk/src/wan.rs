@@ -11,10 +11,10 @@ use crate::ways::Ways;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
-use weir_frame::{Frame, FramePool, Home, LocalAddress, Path, Port, PortCounters, PortMode, PortRole};
+use weir_frame::{Frame, FramePool, Home, LocalAddress, Meta, Path, Port, PortCounters, PortMode, PortRole};
 use weir_wire::arrival::{Arrival, Datagram, arrival};
 use weir_wire::ethernet;
-use weir_wire::outer::Outer;
+use weir_wire::outer::{Headers, Outer};
 
 /// Local addresses that no longer work and are yet to be told.
 const FORGOTTEN: usize = 256;
@@ -27,6 +27,19 @@ pub struct WanPort<S> {
     id: u16,
     arrived: Vec<Frame>,
     forgotten: VecDeque<SocketAddr>,
+    /// The way of the batch's last datagram, which mostly is the next one's as well.
+    latest: Option<Way>,
+}
+
+/// The way of datagrams with one path and traffic class.
+struct Way {
+    path: Path,
+    traffic_class: u8,
+    headers: Headers,
+    /// Whether the path's own address is none of this host's any more.
+    is_forgotten: bool,
+    /// Bytes of the longest IP packet.
+    mtu: usize,
 }
 
 /// What the port is made of.
@@ -51,6 +64,7 @@ impl<S: Site> WanPort<S> {
             id: 0,
             arrived: Vec::with_capacity(256),
             forgotten: VecDeque::with_capacity(FORGOTTEN),
+            latest: None,
         }
     }
 
@@ -83,42 +97,57 @@ impl<S: Site> WanPort<S> {
         if !self.ways.has_queue() || !self.ways.owns(frame) {
             return false;
         }
-        let Some(path) = frame.meta().path else {
+        let meta = frame.meta();
+        let is_latest =
+            |way: &Way| meta.path.as_ref() == Some(&way.path) && meta.traffic_class == way.traffic_class;
+        if !self.latest.as_ref().is_some_and(is_latest) {
+            self.latest = self.way(frame.meta());
+        }
+        let Some(way) = &self.latest else {
             return false;
         };
+        let header = way.headers.header_len();
+        let fits = frame.headroom() >= header && header - ethernet::HEADER_LEN + frame.len() <= way.mtu;
+        let written = fits && {
+            frame.push_front(header);
+            way.headers.write(frame.bytes_mut(), self.id)
+        };
+        if fits && !written {
+            frame.trim_front(header);
+        }
+        if way.is_forgotten {
+            self.forget(way.path.remote);
+        }
+        self.id = self.id.wrapping_add(1);
+        written
+    }
+
+    /// The way of a datagram, where the queue has one.
+    fn way(&self, meta: &Meta) -> Option<Way> {
+        let path = meta.path?;
         if lies_elsewhere(path.remote, self.site.interface()) {
-            return false;
+            return None;
         }
         let destination = unmapped(path.remote);
-        let Some(hop) = self.site.hop(destination.ip()) else {
-            return false;
-        };
-        let source = match path.local {
-            Some(local) if self.site.is_own(local.ip) => local.ip,
-            Some(_) => {
-                self.forget(path.remote);
-                hop.source
-            }
-            None => hop.source,
+        let hop = self.site.hop(destination.ip())?;
+        let (source, is_forgotten) = match path.local {
+            Some(local) if self.site.is_own(local.ip) => (local.ip, false),
+            Some(_) => (hop.source, true),
+            None => (hop.source, false),
         };
         let outer = Outer {
             macs: hop.macs,
             source: SocketAddr::new(source, self.site.port()),
             destination,
-            traffic_class: frame.meta().traffic_class,
-            id: self.id,
+            traffic_class: meta.traffic_class,
         };
-        self.id = self.id.wrapping_add(1);
-        let header = outer.header_len();
-        if frame.headroom() < header || header - ethernet::HEADER_LEN + frame.len() > hop.mtu {
-            return false;
-        }
-        frame.push_front(header);
-        if !outer.write(frame.bytes_mut()) {
-            frame.trim_front(header);
-            return false;
-        }
-        true
+        Some(Way {
+            path,
+            traffic_class: meta.traffic_class,
+            headers: outer.headers()?,
+            is_forgotten,
+            mtu: hop.mtu,
+        })
     }
 
     fn forget(&mut self, remote: SocketAddr) {
@@ -174,6 +203,7 @@ impl<S: Site> Port for WanPort<S> {
 
     fn transmit(&mut self, frames: &mut Vec<Frame>) {
         self.site.refresh();
+        self.latest = None;
         self.ways.refresh();
         for mut frame in frames.drain(..) {
             let len = frame.len();

@@ -194,11 +194,16 @@ fn message(number: u32, len: usize) -> Vec<u8> {
 
 impl Side {
     fn send(&mut self, message: &[u8], path: Path) {
+        let frame = self.frame(message, path, 2);
+        self.port.transmit(&mut vec![frame]);
+    }
+
+    fn frame(&mut self, message: &[u8], path: Path, traffic_class: u8) -> Frame {
         let mut frame = self.port.fresh(message.len()).unwrap();
         assert!(frame.write(message));
         frame.meta_mut().path = Some(path);
-        frame.meta_mut().traffic_class = 2;
-        self.port.transmit(&mut vec![frame]);
+        frame.meta_mut().traffic_class = traffic_class;
+        frame
     }
 
     /// The next datagram, where it came from, and its class.
@@ -233,6 +238,17 @@ impl Side {
 
 fn to(address: &str) -> Path {
     Path::to(SocketAddr::new(address.parse().unwrap(), PORT))
+}
+
+/// A path whose own address is none of the left side's.
+fn gone() -> Path {
+    Path {
+        local: Some(LocalAddress {
+            ip: "192.0.2.77".parse().unwrap(),
+            interface: 0,
+        }),
+        ..to("192.0.2.2")
+    }
 }
 
 /// Catches datagrams that go by the socket though the queue could have sent them, come from elsewhere than they do, or
@@ -276,6 +292,44 @@ fn datagrams_go_by_the_queues_and_are_answered() {
     }
 }
 
+/// Catches a datagram that takes the way of the one before it, of which it differs in something.
+#[test]
+fn each_datagram_of_a_batch_goes_its_own_way() {
+    let topology = Topology::new().unwrap();
+    let [mut left, mut right] = sides(&topology, AttachMode::Driver);
+    let (v4, v6) = (to("192.0.2.2"), to("2001:db8::2"));
+    let sent = [
+        (v4, 0),
+        (v4, 2),
+        (v4, 2),
+        (v6, 2),
+        (v6, 1),
+        (v4, 1),
+        (gone(), 1),
+        (gone(), 1),
+        (v4, 1),
+    ];
+    let mut batch = Vec::new();
+    for (number, (path, class)) in sent.into_iter().enumerate() {
+        batch.push(left.frame(&message(number as u32, 100 + number), path, class));
+    }
+    left.port.transmit(&mut batch);
+    for (number, (path, class)) in sent.into_iter().enumerate() {
+        let (arrived, came, came_class) = right.next();
+        assert_eq!(
+            (arrived, came_class),
+            (message(number as u32, 100 + number), class)
+        );
+        assert_eq!(came.local.unwrap().ip, path.remote.ip(), "{number}");
+    }
+    assert_eq!(left.by_queue().1, sent.len() as u64);
+    assert_eq!(
+        left.port.counters().tx_source_forgotten,
+        2,
+        "of each that had one"
+    );
+}
+
 /// Catches datagrams lost where the queue cannot send or receive them: to a next hop that is not known, longer than the
 /// link's MTU, from a kernel that fragments.
 #[test]
@@ -307,13 +361,7 @@ fn the_socket_does_what_the_queue_cannot() {
 fn an_address_that_went_is_forgotten() {
     let topology = Topology::new().unwrap();
     let [mut left, mut right] = sides(&topology, AttachMode::Driver);
-    let gone = Path {
-        local: Some(LocalAddress {
-            ip: "192.0.2.77".parse().unwrap(),
-            interface: 0,
-        }),
-        ..to("192.0.2.2")
-    };
+    let gone = gone();
     left.send(&message(1, 100), gone);
     assert_eq!(right.next().1.remote, "192.0.2.1:51820".parse().unwrap());
     assert_eq!(left.port.forgotten_source(), Some(gone.remote));

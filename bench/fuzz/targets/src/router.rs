@@ -420,8 +420,8 @@ pub fn outer(data: &[u8]) {
         source,
         destination,
         traffic_class,
-        id: input.u16(),
     };
+    let id = input.u16();
     let payload = match shape >> 2 & 3 {
         0 => input.take(256).to_vec(),
         1 => vec![input.byte(); usize::from(input.u16())],
@@ -432,19 +432,24 @@ pub fn outer(data: &[u8]) {
         ]
         .concat(),
     };
-    let header = outer.header_len();
+    let Some(headers) = outer.headers() else {
+        assert_ne!(source.is_ipv4(), destination.is_ipv4());
+        return;
+    };
+    assert_eq!(source.is_ipv4(), destination.is_ipv4());
+    let header = headers.header_len();
     let mut frame = [&vec![0xee; header][..], &payload].concat();
     if shape & 0x70 == 0x70 {
         frame.truncate(input.below(64));
     }
-    let written = outer.write(&mut frame);
+    let written = headers.write(&mut frame, id);
     let room = if destination.is_ipv4() {
         65_535 - 20
     } else {
         65_535
     };
     let fits = frame.len() >= header && frame.len() - (header - 8) <= room;
-    assert_eq!(written, fits && source.is_ipv4() == destination.is_ipv4());
+    assert_eq!(written, fits);
     if !written {
         return;
     }

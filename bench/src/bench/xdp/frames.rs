@@ -180,14 +180,15 @@ fn packet(wire: &Wire, direction: Direction, bytes: usize) -> Vec<u8> {
 
 /// Writes the headers of a frame that goes to the gateway's end of a wire.
 fn frame(wire: &Wire, source: SocketAddr, destination: SocketAddr, mut bytes: Vec<u8>) -> Vec<u8> {
-    let headers = Outer {
+    let outer = Outer {
         macs: (wire.near.mac, wire.away.mac),
         source,
         destination,
         traffic_class: 0,
-        id: 0,
     };
-    let written = headers.write(&mut bytes);
+    let written = outer
+        .headers()
+        .is_some_and(|headers| headers.write(&mut bytes, 0));
     assert!(written, "both addresses are of IPv4");
     bytes
 }

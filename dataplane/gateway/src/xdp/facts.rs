@@ -11,6 +11,9 @@ use std::sync::Arc;
 use weir_wire::arrival::Device;
 use weir_xsk::{Hop, Site};
 
+/// How many addresses of others a view has an answer for.
+const FOREIGN: usize = 16;
+
 /// Facts, published as a whole whenever one of them changes.
 #[derive(Clone, Default, Debug)]
 pub struct Facts {
@@ -77,14 +80,14 @@ impl Clone for Way {
 
 /// The facts as a port reads them: those of its last look.
 ///
-/// A batch's packets mostly come from and go to the same addresses: what was said last of one is kept until the batch
-/// ends.
+/// Packets mostly come from and go to the addresses of those before them: what was said last of some is kept until the facts
+/// change, and of the last one's way until the batch ends.
 pub struct View {
     published: Arc<ArcSwap<Facts>>,
     facts: Arc<Facts>,
     missing: Sender<IpAddr>,
     own: Cell<Option<IpAddr>>,
-    foreign: Cell<Option<IpAddr>>,
+    foreign: [Cell<Option<IpAddr>>; FOREIGN],
     hop: Cell<Option<(IpAddr, Hop)>>,
 }
 
@@ -96,7 +99,7 @@ impl View {
             published,
             missing,
             own: Cell::new(None),
-            foreign: Cell::new(None),
+            foreign: Default::default(),
             hop: Cell::new(None),
         }
     }
@@ -117,6 +120,20 @@ impl View {
             }
         }
     }
+}
+
+/// The place of an address among the last ones: all of its bits tell, since a flow's two ends may differ in any
+/// (Fibonacci hashing).
+fn place(address: IpAddr) -> usize {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    let bits = match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => {
+            let bits = address.to_bits();
+            (bits >> 64) as u64 ^ bits as u64
+        }
+    };
+    (bits.wrapping_mul(GOLDEN) >> (u64::BITS - FOREIGN.ilog2())) as usize
 }
 
 impl Device for View {
@@ -140,11 +157,12 @@ impl Device for View {
         if self.own.get() == Some(address) {
             return true;
         }
-        if self.foreign.get() == Some(address) {
+        let foreign = &self.foreign[place(address)];
+        if foreign.get() == Some(address) {
             return false;
         }
         let own = self.facts.own.contains(&address);
-        let last = if own { &self.own } else { &self.foreign };
+        let last = if own { &self.own } else { foreign };
         last.set(Some(address));
         own
     }
@@ -157,13 +175,13 @@ impl Device for View {
 
 impl Site for View {
     fn refresh(&mut self) {
-        self.own.set(None);
-        self.foreign.set(None);
         // So that each batch says that its way is used.
         self.hop.set(None);
         let published = self.published.load();
         if !Arc::ptr_eq(&published, &self.facts) {
             self.facts = Arc::clone(&published);
+            self.own.set(None);
+            self.foreign = Default::default();
         }
     }
 
@@ -211,7 +229,7 @@ mod tests {
             // Even ones are our own in one generation, odd ones in the next.
             let is_own = |last: u8| last % 2 == generation % 2;
             let mut facts = Facts::default();
-            for last in 0..8 {
+            for last in 0..20 {
                 let way = if is_own(last) {
                     None
                 } else {
@@ -222,7 +240,7 @@ mod tests {
             }
             published.store(Arc::new(facts));
             view.refresh();
-            for last in [0, 0, 1, 1, 0, 1, 2, 3, 3, 0, 7, 7] {
+            for last in [0, 0, 1, 1, 0, 1, 2, 18, 2, 3, 19, 3, 0, 7, 7] {
                 assert_eq!(view.is_own(address(last)), is_own(last), "{last} of {generation}");
                 let expected = (!is_own(last)).then(|| hop(last ^ generation));
                 assert_eq!(view.hop(address(last)), expected, "{last} of {generation}");

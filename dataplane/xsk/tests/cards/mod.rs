@@ -295,9 +295,8 @@ impl Cards {
             source: (sender, 5000 + (number % 1000) as u16).into(),
             destination: ECHO.parse().unwrap(),
             traffic_class: 0,
-            id: number as u16,
         };
-        assert!(outer.write(&mut bytes));
+        assert!(outer.headers().unwrap().write(&mut bytes, number as u16));
         frame.reset(number as usize * 7 % 300);
         assert!(frame.write(&bytes));
     }

@@ -239,10 +239,10 @@ impl Lab {
             source: SocketAddr::new(address(source), 4000),
             destination: SocketAddr::new(address(destination), 4001),
             traffic_class: 0,
-            id: 7,
         };
-        let mut frame = vec![0xa5; outer.header_len() + len];
-        assert!(outer.write(&mut frame));
+        let headers = outer.headers().unwrap();
+        let mut frame = vec![0xa5; headers.header_len() + len];
+        assert!(headers.write(&mut frame, 7));
         let packet = &mut frame[ethernet::HEADER_LEN..];
         set_hop_limit(packet, hop_limit);
         frame
