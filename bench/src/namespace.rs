@@ -114,6 +114,28 @@ impl Namespace {
             .args(arguments.split_whitespace()))
     }
 
+    /// The number and the MAC address of one of its Ethernet devices.
+    pub fn device(&self, name: &str) -> Result<(u32, [u8; 6])> {
+        let text = self.ip(&format!("-json link show dev {name}"))?;
+        let links: Option<serde_json::Value> = serde_json::from_str(&text).ok();
+        let read = || {
+            let link = links?.get(0)?.clone();
+            let bytes = link["address"].as_str()?.split(':');
+            let bytes: Vec<u8> = bytes
+                .map(|byte| u8::from_str_radix(byte, 16).ok())
+                .collect::<Option<_>>()?;
+            Some((
+                u32::try_from(link["ifindex"].as_u64()?).ok()?,
+                bytes.try_into().ok()?,
+            ))
+        };
+        read().ok_or(LabError::Unreadable {
+            program: "ip",
+            expected: "device with a MAC address",
+            output: text,
+        })
+    }
+
     /// Sets one of the namespace's kernel parameters: `net.ipv4.ip_forward` to `1`.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
         let path = format!("/proc/sys/{}", key.replace('.', "/"));

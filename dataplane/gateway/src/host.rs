@@ -3,7 +3,7 @@
 
 use crate::dataplane::DataPlane;
 use crate::netlink::{DeviceRoutes, Error, Link, Netlink, Routed};
-use crate::nft::{Forwarding, ForwardingError, Rules, Table, forward_drops};
+use crate::nft::{Forwarding, ForwardingError, Rules, Table};
 use crate::xdp::bypass;
 use core::net::IpAddr;
 use std::collections::BTreeSet;
@@ -226,7 +226,7 @@ impl Set {
             Some(table) => table.replace(&rules).map_err(|error| error.to_string())?,
             none => *none = Some(Table::install(interface, &rules).map_err(|error| error.to_string())?),
         }
-        for chain in forward_drops().unwrap_or_default() {
+        for chain in weir_nic::forward_drops().unwrap_or_default() {
             let note = format!(
                 "nftables chain {chain} drops forwarded packets; accept those from and to {interface} in it"
             );

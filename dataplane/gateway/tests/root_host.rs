@@ -3,41 +3,10 @@
 mod common;
 
 use common::isolated;
-use std::collections::HashMap;
+use common::plane::{MTU, plane};
 use std::fs;
-use weir_abi::change::ChangeSet;
-use weir_abi::desired::Origin;
 use weir_config::Config;
-use weir_engine::{Rates, Stamps};
-use weir_gateway::dataplane::{DataPlane, Options};
 use weir_gateway::host::Host;
-use weir_sockets::{OffloadChoice, SteeringChoice};
-
-const MTU: u16 = 1420;
-
-fn plane() -> DataPlane {
-    let options = Options {
-        interface: "weir0".to_owned(),
-        shards: 1,
-        mtu: MTU,
-        offload: OffloadChoice::Auto,
-        steering: SteeringChoice::UserSpace,
-        aead: weir_crypto::choose(None).expect("a back end works"),
-        burst: 32,
-        buffer: 1 << 20,
-        queue: 16,
-        rates: Rates::default(),
-        tun: None,
-        devices: Vec::new(),
-    };
-    let nothing = ChangeSet {
-        base: None,
-        origin: Origin::File,
-        changes: Vec::new(),
-    };
-    let stamps = Stamps::new(0, Box::new(|_| true));
-    DataPlane::start(options, &nothing, HashMap::new(), stamps).expect("root makes a device")
-}
 
 fn config(addresses: &str) -> Config {
     let key = weir_abi::key::PublicKey::from_bytes([9; 32]);
@@ -66,7 +35,7 @@ fn forwarding_follows_the_addresses() {
         for family in [FOUR, SIX] {
             fs::write(format!("/proc/sys/net/{family}"), "0").expect(family);
         }
-        let plane = plane();
+        let plane = plane(Vec::new());
         let host = Host::set_up(&config("\"10.9.0.1/24\""), MTU, &plane).expect("root may");
         assert_eq!((forwards(FOUR), forwards(SIX)), (true, false));
         let both = config("\"10.9.0.1/24\", \"fd09::1/64\"");

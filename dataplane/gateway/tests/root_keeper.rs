@@ -3,23 +3,20 @@
 mod common;
 
 use common::isolated;
+use common::plane::{plane, set};
 use crossbeam_channel::bounded;
 use nix::mount::{MsFlags, mount};
-use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use weir_abi::change::{Change, ChangeSet, PeerChange};
-use weir_abi::desired::Origin;
+use weir_abi::change::{Change, PeerChange};
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::PublicKey;
-use weir_engine::{Rates, Stamps};
-use weir_gateway::dataplane::{DataPlane, Options};
+use weir_gateway::dataplane::DataPlane;
 use weir_gateway::keeper::Keeper;
 use weir_gateway::state::{self, Saver, State};
-use weir_sockets::{OffloadChoice, SteeringChoice};
 
 /// Many times what the keeper takes between two looks at what changed.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -27,34 +24,11 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// Three times what a name that failed once or twice rests.
 const RESOLVED_IN: Duration = Duration::from_secs(60);
 
-fn set(changes: Vec<Change>) -> ChangeSet {
-    ChangeSet {
-        base: None,
-        origin: Origin::Uapi,
-        changes,
-    }
-}
-
-fn plane(endpoint: Endpoint) -> DataPlane {
-    let options = Options {
-        interface: "weir0".to_owned(),
-        shards: 1,
-        mtu: 1420,
-        offload: OffloadChoice::Auto,
-        steering: SteeringChoice::UserSpace,
-        aead: weir_crypto::choose(None).expect("a back end works"),
-        burst: 32,
-        buffer: 1 << 20,
-        queue: 16,
-        rates: Rates::default(),
-        tun: None,
-        devices: Vec::new(),
-    };
+/// A data plane with one peer.
+fn with_peer(endpoint: Endpoint) -> DataPlane {
     let mut peer = PeerChange::new(PublicKey::from_bytes([7; 32]));
     peer.endpoint = Some(endpoint);
-    let stamps = Stamps::new(0, Box::new(|_| true));
-    let peers = set(vec![Change::Peer(peer)]);
-    DataPlane::start(options, &peers, HashMap::new(), stamps).expect("root makes a device")
+    plane(vec![Change::Peer(peer)])
 }
 
 /// Catches a state that is kept only once nothing happens for a while: on a gateway with some hundred peers a handshake
@@ -62,7 +36,7 @@ fn plane(endpoint: Endpoint) -> DataPlane {
 #[test]
 fn what_changes_without_a_pause_is_kept_all_the_same() {
     isolated(|| {
-        let plane = Arc::new(plane("192.0.2.7:51820".parse().expect("an endpoint")));
+        let plane = Arc::new(with_peer("192.0.2.7:51820".parse().expect("an endpoint")));
         let file = Path::new("/run/weir0.state");
         let loaded = state::load(file);
         let saver = Arc::new(Saver::start(file.to_owned(), &loaded).expect("a thread"));
@@ -105,7 +79,7 @@ fn a_name_that_has_no_address_is_looked_up_again() {
             )
             .expect(of_host);
         }
-        let plane = Arc::new(plane("late.test:51820".parse().expect("an endpoint")));
+        let plane = Arc::new(with_peer("late.test:51820".parse().expect("an endpoint")));
         let keeper = Keeper::new(Arc::clone(&plane), None, &State::default());
         let (stop, stopped) = bounded::<()>(0);
         let keeping = thread::spawn(move || keeper.run(&stopped));

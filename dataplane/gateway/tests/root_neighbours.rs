@@ -2,17 +2,9 @@
 
 mod common;
 
-use common::{isolated, network_of_this_thread, run};
+use common::{isolated, neighbour, run};
 use std::net::IpAddr;
-use std::sync::mpsc;
-use std::thread;
-use std::time::{Duration, Instant};
 use weir_gateway::netlink::Netlink;
-
-const LIMIT: Duration = Duration::from_secs(15);
-
-/// The MAC address of the far end.
-const FAR: &str = "02:00:00:00:00:77";
 
 fn address(text: &str) -> IpAddr {
     text.parse().expect(text)
@@ -22,48 +14,14 @@ fn address(text: &str) -> IpAddr {
 /// really asked to resolve it.
 #[test]
 fn a_neighbour_is_resolved_when_it_is_asked_for() {
-    isolated(|| {
-        let (tell, number) = mpsc::channel();
-        let (joined, join) = mpsc::channel::<()>();
-        let (finish, finished) = mpsc::channel::<()>();
-        let other = thread::spawn(move || {
-            isolated(move || {
-                tell.send(network_of_this_thread()).expect("listens");
-                join.recv().expect("listens");
-                run("ip addr add 192.0.2.2/24 dev far");
-                run("ip addr add 2001:db8::2/64 dev far nodad");
-                run("ip link set far up");
-                let _ = finished.recv();
-            });
-        });
-        let number = number.recv().expect("the other namespace");
-        run("ip link add near type veth peer name far");
-        run(&format!("ip link set far address {FAR} netns {number}"));
-        run("ip addr add 192.0.2.1/24 dev near");
-        run("ip addr add 2001:db8::1/64 dev near nodad");
-        run("ip link set near up");
-        joined.send(()).expect("listens");
-
-        let mut netlink = Netlink::open().expect("netlink");
-        let link = netlink.link("near").expect("it was made").index;
-        for far in ["192.0.2.2", "2001:db8::2"].map(address) {
+    neighbour::beside_one(|netlink, link| {
+        for far in neighbour::ADDRESSES.map(address) {
             assert_eq!(netlink.neighbour(link, far).expect("an answer"), None, "{far}");
-            let begun = Instant::now();
-            let found = loop {
-                netlink.use_neighbour(link, far).expect("the kernel is asked");
-                if let Some(mac) = netlink.neighbour(link, far).expect("an answer") {
-                    break mac;
-                }
-                assert!(begun.elapsed() < LIMIT, "{far} is not resolved");
-                thread::sleep(Duration::from_millis(50));
-            };
-            assert_eq!(found, [2, 0, 0, 0, 0, 0x77], "{far}");
+            assert_eq!(neighbour::resolve(netlink, link, far), neighbour::MAC, "{far}");
         }
         run("ip neigh replace 192.0.2.3 lladdr 02:00:00:00:00:03 dev near nud permanent");
         let fixed = netlink.neighbour(link, address("192.0.2.3")).expect("an answer");
         assert_eq!(fixed, Some([2, 0, 0, 0, 0, 3]));
-        finish.send(()).expect("listens");
-        other.join().expect("the other namespace's checks");
     });
 }
 

@@ -14,7 +14,8 @@ use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
-use weir_gateway::nft::{Forwarding, NftError, Rules, Table, forward_drops};
+use weir_gateway::nft::{Forwarding, NftError, Rules, Table};
+use weir_nic::forward_drops;
 
 /// A network namespace with a thread in it that does what it is told.
 struct Node {

@@ -4,12 +4,11 @@
 mod common;
 
 use common::tun::tun;
-use common::{isolated, network_of_this_thread, run};
+use common::{isolated, neighbour, run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd as _;
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 use weir_abi::prefix::Prefix;
@@ -367,39 +366,10 @@ fn wait_for(monitor: &Monitor, wanted: &Event) -> Vec<Event> {
 /// wrong link or of another address: frames would go to a MAC address that nobody has any more.
 #[test]
 fn what_becomes_of_neighbours_is_told() {
-    isolated(|| {
-        let (tell, number) = mpsc::channel();
-        let (joined, join) = mpsc::channel::<()>();
-        let (finish, finished) = mpsc::channel::<()>();
-        let other = thread::spawn(move || {
-            isolated(move || {
-                tell.send(network_of_this_thread()).expect("listens");
-                join.recv().expect("listens");
-                run("ip addr add 192.0.2.2/24 dev far");
-                run("ip addr add 2001:db8::2/64 dev far nodad");
-                run("ip link set far up");
-                let _ = finished.recv();
-            });
-        });
-        let number = number.recv().expect("the other namespace");
-        run(&format!(
-            "ip link add near type veth peer name far netns {number}"
-        ));
-        run("ip addr add 192.0.2.1/24 dev near");
-        run("ip addr add 2001:db8::1/64 dev near nodad");
-        run("ip link set near up");
-        joined.send(()).expect("listens");
-        let mut netlink = Netlink::open().expect("netlink");
-        let link = netlink.link("near").expect("it was made").index;
+    neighbour::beside_one(|netlink, link| {
         let monitor = Monitor::start().expect("a monitor");
-        for far in ["192.0.2.2", "2001:db8::2"].map(address) {
-            let begun = Instant::now();
-            // The other end may not be up yet, and then the kernel gives up.
-            while netlink.neighbour(link, far).expect("an answer").is_none() {
-                netlink.use_neighbour(link, far).expect("the kernel is asked");
-                assert!(begun.elapsed() < LIMIT, "{far} is not resolved");
-                thread::sleep(Duration::from_millis(50));
-            }
+        for far in neighbour::ADDRESSES.map(address) {
+            neighbour::resolve(netlink, link, far);
             wait_for(&monitor, &Event::Neighbour(link, far));
             thread::sleep(Duration::from_millis(300));
             monitor.events().try_iter().for_each(drop);
@@ -417,8 +387,6 @@ fn what_becomes_of_neighbours_is_told() {
                 );
             }
         }
-        finish.send(()).expect("listens");
-        other.join().expect("the other namespace's checks");
     });
 }
 

@@ -1,6 +1,6 @@
 //! What a network device is: its driver, queues, steering, offloads, interrupts, XDP programs, and what is stacked on
 //! it; in [`driver`], what is known beforehand of drivers and AF_XDP; and what packets pass by that AF_XDP takes
-//! ([`Bypassed`]).
+//! ([`Bypassed`]), and which chains drop what is forwarded.
 //!
 //! [`Nic::read`] asks the kernel by `ioctl(SIOCETHTOOL)` and netlink, and reads sysfs only for what lies outside of
 //! network namespaces (NUMA nodes, interrupts) or nowhere else. It changes nothing and starts no program. The gateway
@@ -22,7 +22,7 @@ mod steering;
 mod sys;
 mod xdp;
 
-pub use bypass::Bypassed;
+pub use bypass::{Bypassed, forward_drops};
 pub use cores::list as core_list;
 pub use ethtool::{Channels, DriverInfo, Feature, Features, Rings};
 pub use host::{Host, HugePages, KernelVersion, Node};

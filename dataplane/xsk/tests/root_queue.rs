@@ -50,18 +50,7 @@ impl Pair {
                 &End::new(&right, &b, &["192.0.2.2/24"]),
             )
             .unwrap();
-        let read = |namespace: &Namespace, name: &str| {
-            let link = namespace.ip(&format!("-oneline link show dev {name}")).unwrap();
-            let words: Vec<String> = link.split_whitespace().map(str::to_owned).collect();
-            let mac = words.iter().position(|word| word == "link/ether").unwrap() + 1;
-            let number: u32 = words[0].trim_end_matches(':').parse().unwrap();
-            let bytes: Vec<u8> = words[mac]
-                .split(':')
-                .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-                .collect();
-            (number, <[u8; 6]>::try_from(bytes).unwrap())
-        };
-        let ((number, _), (other, mac)) = (read(&left, &a), read(&right, &b));
+        let ((number, _), (other, mac)) = (left.device(&a).unwrap(), right.device(&b).unwrap());
         Self {
             left,
             right,

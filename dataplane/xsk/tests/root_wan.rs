@@ -85,20 +85,6 @@ struct Side {
     _attached: Attachment,
 }
 
-fn read(namespace: &Namespace, name: &str) -> (u32, [u8; 6]) {
-    let link = namespace.ip(&format!("-oneline link show dev {name}")).unwrap();
-    let words: Vec<&str> = link.split_whitespace().collect();
-    let mac = words.iter().position(|word| *word == "link/ether").unwrap() + 1;
-    let bytes: Vec<u8> = words[mac]
-        .split(':')
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect();
-    (
-        words[0].trim_end_matches(':').parse().unwrap(),
-        bytes.try_into().unwrap(),
-    )
-}
-
 fn sides(topology: &Topology, mode: AttachMode) -> [Side; 2] {
     let namespaces = ["l", "r"].map(|label| topology.namespace(label).unwrap());
     let names = ["a", "b"].map(|label| topology.interface(label));
@@ -112,7 +98,7 @@ fn sides(topology: &Topology, mode: AttachMode) -> [Side; 2] {
             &End::new(&namespaces[1], &names[1], &addresses[1]),
         )
         .unwrap();
-    let links = [0, 1].map(|end| read(&namespaces[end], &names[end]));
+    let links = [0, 1].map(|end| namespaces[end].device(&names[end]).unwrap());
     [0, 1].map(|end| {
         let own = addresses[end].map(|address| address.split('/').next().unwrap().parse().unwrap());
         let told = Told {
@@ -375,7 +361,7 @@ fn an_address_that_went_is_forgotten() {
 fn a_link_local_address_is_one_of_its_link_alone() {
     let topology = Topology::new().unwrap();
     let [mut left, _right] = sides(&topology, AttachMode::Driver);
-    let here = read(&left.namespace, &topology.interface("a")).0;
+    let here = left.namespace.device(&topology.interface("a")).unwrap().0;
     let loopback = 1;
     let near = |link| Path::to(SocketAddrV6::new("fe80::1".parse().unwrap(), PORT, 0, link).into());
     left.send(&message(1, 100), near(loopback));

@@ -14,7 +14,7 @@ use weir_xdp_prog::AttachMode;
 
 use super::super::interrupt::Stage;
 use super::super::pair::quiet_namespace;
-use crate::{LabError, Namespace, Result, Topology, programs};
+use crate::{Namespace, Result, Topology, programs};
 
 /// The gateway's outer address and port.
 pub(super) const GATEWAY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), 51820);
@@ -147,23 +147,8 @@ fn wire(
 }
 
 fn device(namespace: &Namespace, name: &str) -> Result<Device> {
-    let text = namespace.ip(&format!("-json link show dev {name}"))?;
-    let links: Option<serde_json::Value> = serde_json::from_str(&text).ok();
-    let read = || {
-        let link = links?.get(0)?.clone();
-        let interface = u32::try_from(link["ifindex"].as_u64()?).ok()?;
-        let bytes = link["address"].as_str()?.split(':');
-        let bytes: Vec<u8> = bytes
-            .map(|byte| u8::from_str_radix(byte, 16).ok())
-            .collect::<Option<_>>()?;
-        let mac = bytes.try_into().ok()?;
-        Some(Device { interface, mac })
-    };
-    read().ok_or(LabError::Unreadable {
-        program: "ip",
-        expected: "device with a MAC address",
-        output: text,
-    })
+    let (interface, mac) = namespace.device(name)?;
+    Ok(Device { interface, mac })
 }
 
 /// Drops IPv4 as early as nftables can, but for answers to handshakes.

@@ -1,7 +1,7 @@
 //! Messages of nfnetlink (linux/netfilter/nfnetlink.h): attributes, batches, and the socket.
 
 use super::NftError;
-use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_REQUEST};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER};
 use nix::errno::Errno;
 use nix::sys::socket::{setsockopt, sockopt::ReceiveTimeout};
@@ -14,14 +14,12 @@ const BATCH_BEGIN: u16 = 0x10;
 const BATCH_END: u16 = 0x11;
 
 const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
 
 /// `struct nlmsghdr`, and behind it `struct nfgenmsg`.
 const HEADER: usize = 16;
 const GENERIC: usize = 4;
 
 const NLA_F_NESTED: u16 = 1 << 15;
-const NLA_TYPE: u16 = 0x3fff;
 
 const DATAGRAM_MAX: usize = 64 * 1024;
 
@@ -59,18 +57,6 @@ impl Attributes {
     }
 }
 
-/// Reads attributes: kind and value of each.
-pub(super) fn attributes(mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    core::iter::from_fn(move || {
-        let (length, rest) = bytes.split_first_chunk::<2>()?;
-        let (kind, _) = rest.split_first_chunk::<2>()?;
-        let length = usize::from(u16::from_ne_bytes(*length));
-        let value = bytes.get(4..length)?;
-        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
-        Some((u16::from_ne_bytes(*kind) & NLA_TYPE, value))
-    })
-}
-
 /// Orders that take effect together or not at all.
 pub(super) struct Batch {
     bytes: Vec<u8>,
@@ -102,29 +88,18 @@ impl Batch {
 
     fn message(&mut self, kind: u16, flags: u16, family: u8, resource: u16, body: &Attributes, what: String) {
         let sequence = u32::try_from(self.asked.len()).expect("a batch is short");
-        append(&mut self.bytes, sequence, kind, flags, family, resource, body);
+        let length = u32::try_from(HEADER + GENERIC + body.0.len()).expect("a message is short");
+        let to = &mut self.bytes;
+        to.extend(length.to_ne_bytes());
+        to.extend(kind.to_ne_bytes());
+        to.extend((NLM_F_REQUEST | flags).to_ne_bytes());
+        to.extend(sequence.to_ne_bytes());
+        to.extend([0; 4]);
+        to.extend([family, 0]);
+        to.extend(resource.to_be_bytes());
+        to.extend(&body.0);
         self.asked.push(what);
     }
-}
-
-fn append(
-    to: &mut Vec<u8>,
-    sequence: u32,
-    kind: u16,
-    flags: u16,
-    family: u8,
-    resource: u16,
-    body: &Attributes,
-) {
-    let length = u32::try_from(HEADER + GENERIC + body.0.len()).expect("a message is short");
-    to.extend(length.to_ne_bytes());
-    to.extend(kind.to_ne_bytes());
-    to.extend((NLM_F_REQUEST | flags).to_ne_bytes());
-    to.extend(sequence.to_ne_bytes());
-    to.extend([0; 4]);
-    to.extend([family, 0]);
-    to.extend(resource.to_be_bytes());
-    to.extend(&body.0);
 }
 
 /// A connection to nftables in the thread's network namespace.
@@ -178,41 +153,6 @@ impl Nfnetlink {
                         return Err(NftError::refused(core::mem::take(what), errno));
                     }
                     _ => {}
-                }
-            }
-        }
-    }
-
-    /// Asks for a whole table of nftables', and gives the attributes of each entry with its family.
-    pub(super) fn dump(&mut self, kind: u16, what: &str) -> Result<Vec<(u8, Vec<u8>)>, NftError> {
-        let mut request = Vec::new();
-        append(
-            &mut request,
-            1,
-            SUBSYSTEM << 8 | kind,
-            NLM_F_DUMP,
-            0,
-            0,
-            &Attributes::default(),
-        );
-        self.discard()?;
-        self.0.send(&request, 0)?;
-        let mut found = Vec::new();
-        loop {
-            let mut datagram = Vec::with_capacity(DATAGRAM_MAX);
-            self.0.recv(&mut datagram, 0)?;
-            for answer in answers(&datagram) {
-                match answer.kind {
-                    NLMSG_DONE => return Ok(found),
-                    NLMSG_ERROR => {
-                        let errno = answer.errno().unwrap_or(Errno::EIO);
-                        return Err(NftError::refused(what.to_owned(), errno));
-                    }
-                    _ => {
-                        if let Some((generic, rest)) = answer.body.split_first_chunk::<GENERIC>() {
-                            found.push((generic[0], rest.to_vec()));
-                        }
-                    }
                 }
             }
         }
@@ -277,28 +217,24 @@ fn answers(mut datagram: &[u8]) -> impl Iterator<Item = Answer<'_>> {
 mod tests {
     use super::*;
 
-    // Catches padding that the kernel does not expect, and attributes read past their end.
+    // Catches lengths that count the padding or leave out the header, and values that the kernel would read past their end.
     #[test]
-    fn attributes_are_read_as_written() {
+    fn attributes_are_as_the_kernel_reads_them() {
         let written = Attributes::default()
             .text(1, "weir")
             .nested(2, Attributes::default().number(3, 4))
             .bytes(5, &[6]);
-        assert_eq!(written.0.len() % 4, 0);
-        let read: Vec<_> = attributes(&written.0).collect();
-        assert_eq!(read[0], (1, &b"weir\0"[..]));
-        assert_eq!(
-            attributes(read[1].1).collect::<Vec<_>>(),
-            [(3, &[0, 0, 0, 4][..])]
-        );
-        assert_eq!(read[2], (5, &[6][..]));
-        for cut in 0..written.0.len() {
-            assert!(attributes(&written.0[..cut]).count() <= 3);
-        }
-        for length in [0u16, 3, 9, u16::MAX] {
-            let bytes = [&length.to_ne_bytes()[..], &[1, 0, 0, 0]].concat();
-            assert_eq!(attributes(&bytes).count(), 0, "{length}");
-        }
+        let header = |length: u16, kind: u16| [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+        let expected = [
+            &header(9, 1)[..],
+            b"weir\0\0\0\0",
+            &header(12, 2 | NLA_F_NESTED),
+            &header(8, 3),
+            &[0, 0, 0, 4],
+            &header(5, 5),
+            &[6, 0, 0, 0],
+        ];
+        assert_eq!(written.0, expected.concat());
         assert_eq!(answers(&[0; 40]).count(), 0);
     }
 }

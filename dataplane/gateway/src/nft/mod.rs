@@ -2,15 +2,13 @@
 //! Weir's own, and the kernel's forwarding switched on for as long as it is needed.
 //!
 //! Nothing here can let traffic pass that other tables drop: in nftables a verdict of acceptance holds for its own
-//! chain only. [`forward_drops`] names the chains that drop.
+//! chain only. [`weir_nic::forward_drops`] names the chains that drop.
 
-mod chains;
 mod expression;
 mod forwarding;
 mod message;
 mod table;
 
-pub use chains::forward_drops;
 pub use forwarding::{Forwarding, ForwardingError};
 pub use table::{Rules, Table};
 

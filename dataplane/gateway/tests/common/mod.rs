@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod memory;
+pub mod neighbour;
+pub mod plane;
 pub mod tun;
 
 use nix::mount::{MsFlags, mount};

@@ -31,6 +31,25 @@ pub(super) fn deciding(devices: &[&str], except: &str) -> Result<Vec<String>, Er
     }
 }
 
+/// The chains of nftables, in the thread's network namespace, that drop forwarded packets unless a rule of theirs accepts
+/// them, as `FAMILY TABLE CHAIN`: where there is one, the operator has to let the tunnel's traffic pass in it.
+///
+/// # Errors
+/// The kernel's, which may have no nftables at all.
+pub fn forward_drops() -> Result<Vec<String>, Errno> {
+    let found = chains(&mut Netlink::open(SockProtocol::NetlinkNetFilter)?)?;
+    let drops = found.iter().filter(|chain| chain.drops && chain.is_forward());
+    Ok(drops.map(Chain::full_name).collect())
+}
+
+fn chains(socket: &mut Netlink) -> Result<Vec<Chain>, Errno> {
+    let mut found = Vec::new();
+    socket.ask(GET_CHAIN, DUMP, &[0; GENERIC_BYTES], |message| {
+        found.extend(Chain::parse(message));
+    })?;
+    Ok(found)
+}
+
 fn listed(devices: &[&str], except: &str) -> Result<Vec<String>, Errno> {
     const RULE_TABLE: u16 = 1;
     const RULE_CHAIN: u16 = 2;
@@ -39,16 +58,13 @@ fn listed(devices: &[&str], except: &str) -> Result<Vec<String>, Errno> {
     socket.ask(GET_RULE, DUMP, &[0; GENERIC_BYTES], |message| {
         with_rules.extend(name(message, RULE_TABLE, RULE_CHAIN));
     })?;
-    let mut found = Vec::new();
-    socket.ask(GET_CHAIN, DUMP, &[0; GENERIC_BYTES], |message| {
-        found.extend(Chain::parse(message));
-    })?;
+    let found = chains(&mut socket)?;
     let decides = |chain: &&Chain| chain.sees(devices) && (chain.drops || with_rules.contains(&chain.name));
     Ok(found
         .iter()
         .filter(decides)
         .filter(|chain| chain.table() != except)
-        .map(|chain| format!("nftables chain {} {}", chain.table(), chain.name.2))
+        .map(|chain| format!("nftables chain {}", chain.full_name()))
         .collect())
 }
 
@@ -113,6 +129,16 @@ impl Chain {
             (INET, 5) | (NETDEV, 0 | 1) => on_devices(),
             _ => false,
         }
+    }
+
+    /// Whether it is one of NF_INET_FORWARD.
+    fn is_forward(&self) -> bool {
+        matches!((self.name.0, self.hook), (INET | IPV4 | IPV6, 2))
+    }
+
+    /// Family, table and name.
+    fn full_name(&self) -> String {
+        format!("{} {}", self.table(), self.name.2)
     }
 
     /// Family and table.

@@ -9,6 +9,8 @@ mod iptables;
 mod routing;
 mod traffic;
 
+pub use chains::forward_drops;
+
 use nix::errno::Errno;
 
 /// What is bypassed, each as a person would look it up.

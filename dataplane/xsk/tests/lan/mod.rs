@@ -144,8 +144,8 @@ impl Lab {
                 .args(["-K", &names[0], "tx", "off"]),
         )
         .unwrap();
-        let links =
-            [(&host, &names[0]), (&gateway, &names[1])].map(|(namespace, name)| read(namespace, name));
+        let links = [(&host, &names[0]), (&gateway, &names[1])]
+            .map(|(namespace, name)| namespace.device(name).unwrap());
         let told = Told {
             interface: links[1].0,
             macs: (links[0].1, links[1].1),
@@ -278,20 +278,6 @@ pub fn set_hop_limit(packet: &mut [u8], hop_limit: u8) {
     } else {
         packet[7] = hop_limit;
     }
-}
-
-fn read(namespace: &Namespace, name: &str) -> (u32, [u8; 6]) {
-    let link = namespace.ip(&format!("-oneline link show dev {name}")).unwrap();
-    let words: Vec<&str> = link.split_whitespace().collect();
-    let mac = words.iter().position(|word| *word == "link/ether").unwrap() + 1;
-    let bytes: Vec<u8> = words[mac]
-        .split(':')
-        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
-        .collect();
-    (
-        words[0].trim_end_matches(':').parse().unwrap(),
-        bytes.try_into().unwrap(),
-    )
 }
 
 fn queue(namespace: &Namespace, interface: u32, program: &ArrivalProgram) -> Queue {
