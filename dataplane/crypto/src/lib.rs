@@ -8,7 +8,11 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod batch;
+#[cfg(target_arch = "x86_64")]
+mod burst;
 mod chacha;
 mod choose;
 mod job;
@@ -22,6 +26,8 @@ mod vectors;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
 pub use batch::{Aead, Key, Open, Plaintext, Seal, TAG_BYTES};
 pub use choose::{Choice, ChooseError, VARIABLE, able, best, choose};
 pub use portable_backend::Portable;

@@ -10,7 +10,8 @@
 //! - A product is below 2^55.5, the sum of five below 2^57.9, and two such columns added, as [`Lanes`] does, below
 //!   2^58.9: in 64 bits.
 
-use super::{CLAMP, OneTimeKey, Tag, finished, lengths, padded};
+use super::shape::{Shape, finished_lanes, finished_sum, nth, r_bytes, rests};
+use super::{CLAMP, OneTimeKey, Tag, lengths};
 use crate::simd::avx2::{Half, Vector, load, load_half, store};
 use core::arch::x86_64::{
     _mm256_add_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi128_si256, _mm256_inserti128_si256,
@@ -127,7 +128,7 @@ pub(crate) fn tags<const SETS: usize>(
                     nth(d, block, additional),
                 ];
                 let all = gathered([&a.0, &b.0, &c.0, &d.0]);
-                let active = _mm256_setr_epi64x(a.1, b.1, c.1, d.1);
+                let active = _mm256_setr_epi64x(mask(a.1), mask(b.1), mask(c.1), mask(d.1));
                 let next = carried(product(sum(h[set], all), &r[set]));
                 for limb in 0..5 {
                     h[set][limb] = _mm256_blendv_epi8(h[set][limb], next[limb], active);
@@ -196,82 +197,10 @@ pub(crate) fn tag(key: &OneTimeKey, text: &[u8], additional: usize) -> Tag {
     finished_sum(lanes(h), key)
 }
 
-// Texts side by side. This and what follows stands in functions without the feature, because the standard library's
-// code around closures has it not, and would call them instead of inlining them.
-struct Shape<'a, const SETS: usize> {
-    /// The whole blocks.
-    blocks: [[&'a [[u8; 16]]; LANES]; SETS],
-    /// Of how many every text has that many.
-    whole: usize,
-    /// How many the longest has, with a padded one and the lengths.
-    ends: usize,
-    /// The length, if all have the same.
-    same: Option<usize>,
-}
-
-impl<'a, const SETS: usize> Shape<'a, SETS> {
-    #[inline]
-    fn new(texts: &[[&'a [u8]; LANES]; SETS]) -> Self {
-        let mut blocks: [[&[[u8; 16]]; LANES]; SETS] = [[&[]; LANES]; SETS];
-        let (mut shortest, mut longest) = (usize::MAX, 0);
-        for (blocks, text) in blocks.iter_mut().flatten().zip(texts.iter().flatten()) {
-            *blocks = text.as_chunks().0;
-            shortest = shortest.min(text.len());
-            longest = longest.max(text.len());
-        }
-        Self {
-            blocks,
-            whole: shortest / 16,
-            ends: longest.div_ceil(16) + 1,
-            same: (shortest == longest).then_some(longest),
-        }
-    }
-}
-
-// The texts' last blocks, which are not whole ones.
+// All ones or all zeros.
 #[inline]
-fn rests(texts: [&[u8]; LANES]) -> [[u8; 16]; LANES] {
-    texts.map(|text| padded(text.as_chunks::<16>().1))
-}
-
-#[inline]
-fn finished_lanes<const SETS: usize>(
-    limbs: [[[u64; LANES]; 5]; SETS],
-    keys: &[[&OneTimeKey; LANES]; SETS],
-) -> [[Tag; LANES]; SETS] {
-    let mut tags = [[[0; 16]; LANES]; SETS];
-    for set in 0..SETS {
-        for lane in 0..LANES {
-            tags[set][lane] = finished(limbs[set].map(|limb| limb[lane]), s(keys[set][lane]));
-        }
-    }
-    tags
-}
-
-#[inline]
-fn finished_sum(limbs: [[u64; LANES]; 5], key: &OneTimeKey) -> Tag {
-    finished(limbs.map(|limb| limb.iter().sum()), s(key))
-}
-
-#[inline]
-fn r_bytes<'a>(keys: &[&'a OneTimeKey; LANES]) -> [&'a [u8; 16]; LANES] {
-    keys.map(|key| &key.as_chunks().0[0])
-}
-
-// The text's block of that number, and all ones if the lane is still at work: whole blocks, a padded one, the lengths.
-#[inline]
-fn nth(text: &[u8], block: usize, additional: usize) -> ([u8; 16], i64) {
-    let (whole, rest) = text.as_chunks::<16>();
-    match block.checked_sub(whole.len()) {
-        None => (whole[block], -1),
-        Some(0) if !rest.is_empty() => (padded(rest), -1),
-        Some(after) if after == usize::from(!rest.is_empty()) => (lengths(text.len(), additional), -1),
-        Some(_) => ([0; 16], 0),
-    }
-}
-
-fn s(key: &OneTimeKey) -> u128 {
-    u128::from_le_bytes(key.as_chunks().0[1])
+fn mask(set: bool) -> i64 {
+    -i64::from(set)
 }
 
 #[inline]
@@ -425,6 +354,7 @@ fn lanes(h: Number) -> [[u64; LANES]; 5] {
 #[allow(unsafe_code)]
 mod tests {
     use super::*;
+    use crate::poly1305::modulo::{Residue, plus, times};
     use proptest::prelude::*;
 
     /// What an accumulator's limbs and a factor's stay below.
@@ -453,29 +383,11 @@ mod tests {
         lanes(carried(sum(first, second)))
     }
 
-    /// Modulo 2^130 - 5, as (bits from 128 on, the rest), from limbs of any size, by doubling and adding.
-    fn value(limbs: &Numbers, lane: usize) -> (u128, u128) {
+    /// The number of a lane, from limbs of any size.
+    fn value(limbs: &Numbers, lane: usize) -> Residue {
         (0..5).rev().fold((0, 0), |number, limb| {
             let shifted = (0..26).fold(number, |number, _| plus(number, number));
             plus(shifted, (0, limbs[limb][lane].into()))
-        })
-    }
-
-    fn plus(x: (u128, u128), y: (u128, u128)) -> (u128, u128) {
-        let (low, carried) = x.1.overflowing_add(y.1);
-        let high = x.0 + y.0 + u128::from(carried);
-        let (reduced, carried) = low.overflowing_add(5);
-        match high + u128::from(carried) {
-            above if above >= 4 => (above - 4, reduced),
-            _ => (high, low),
-        }
-    }
-
-    fn times(x: (u128, u128), y: (u128, u128)) -> (u128, u128) {
-        (0..130).rev().fold((0, 0), |number, bit| {
-            let doubled = plus(number, number);
-            let set = if bit < 128 { y.1 >> bit } else { y.0 >> (bit - 128) } & 1;
-            if set == 1 { plus(doubled, x) } else { doubled }
         })
     }
 

@@ -4,7 +4,13 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod modulo;
 pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+mod shape;
 
 use crate::batch::TAG_BYTES;
 
