@@ -34,17 +34,21 @@ pub(crate) struct Schedule<'a> {
     queue: Blocks,
 }
 
-/// Packets side by side, as many as a power of two says.
+/// Packets side by side, a power of two of them, over and over until the places are full.
 #[derive(Clone, Copy)]
 struct Group {
     packets: [u8; PLACES],
     /// The number of each one's last block.
     lasts: [u32; PLACES],
     count: usize,
+    /// How far each place's block is from the first place's, and how many blocks of each packet fill the places.
+    offsets: [u32; PLACES],
+    each: u32,
     /// The next number that all of them have.
     number: u32,
-    /// The least of `lasts`.
+    /// The least and the greatest of `lasts`.
     common: u32,
+    longest: u32,
     /// Of which packet blocks queue up, and from which number on.
     queued: (usize, u32),
 }
@@ -71,8 +75,11 @@ impl<'a> Schedule<'a> {
                 packets: [0; PLACES],
                 lasts: [0; PLACES],
                 count: 0,
-                number: 0,
+                offsets: [0; PLACES],
+                each: 1,
+                number: 1,
                 common: 0,
+                longest: 0,
                 queued: (0, 0),
             },
             queue: Blocks {
@@ -103,6 +110,9 @@ impl<'a> Schedule<'a> {
     #[inline]
     fn queue_up(&mut self) -> bool {
         let group = &mut self.group;
+        if group.number > group.longest {
+            return false;
+        }
         while group.queued.0 < group.count {
             let (packet, number) = group.queued;
             if number > group.lasts[packet] {
@@ -130,21 +140,31 @@ impl<'a> Schedule<'a> {
         let count = 1 << most.ilog2();
         let (packets, left) = self.packets.split_at(count);
         self.packets = left;
-        let mut common = u32::MAX;
+        let group = &mut self.group;
+        (group.common, group.longest) = (u32::MAX, 0);
         for (place, &packet) in packets.iter().enumerate() {
             let last = if self.only {
                 0
             } else {
                 last(&burst[usize::from(packet)])
             };
-            self.group.packets[place] = packet;
-            self.group.lasts[place] = last;
-            common = common.min(last);
+            group.packets[place] = packet;
+            group.lasts[place] = last;
+            group.common = group.common.min(last);
+            group.longest = group.longest.max(last);
         }
-        self.group.count = count;
-        self.group.common = common;
-        self.group.number = self.from;
-        self.group.queued = (0, self.from);
+        if group.count != count {
+            group.count = count;
+            group.each = (PLACES / count) as u32;
+            group.offsets = core::array::from_fn(|place| (place / count) as u32);
+        }
+        let mut filled = count;
+        while filled < PLACES {
+            group.packets.copy_within(..filled, filled);
+            filled *= 2;
+        }
+        group.number = self.from;
+        group.queued = (0, self.from);
         true
     }
 
@@ -161,25 +181,15 @@ impl Group {
     /// The next blocks of all packets side by side, while each has as many as fill the places.
     #[inline]
     fn abreast(&mut self) -> Option<Blocks> {
-        if self.count == 0 {
-            return None;
-        }
-        let each = PLACES / self.count;
-        let end = self.number + each as u32;
+        let end = self.number + self.each;
         if end > self.common.saturating_add(1) {
             return None;
         }
-        let mut blocks = Blocks {
-            packets: [0; PLACES],
-            numbers: [0; PLACES],
+        let blocks = Blocks {
+            packets: self.packets,
+            numbers: self.offsets.map(|offset| self.number + offset),
             used: PLACES,
         };
-        let rows = blocks.packets.chunks_exact_mut(self.count);
-        let numbers = blocks.numbers.chunks_exact_mut(self.count);
-        for ((row, numbers), number) in rows.zip(numbers).zip(self.number..) {
-            row.copy_from_slice(&self.packets[..self.count]);
-            numbers.fill(number);
-        }
         self.number = end;
         self.queued = (0, end);
         Some(blocks)
