@@ -89,15 +89,25 @@ fn eight<J: Job>(burst: &mut [J], set: &[u8]) {
     for (lane, &message) in lanes.iter_mut().zip(set) {
         *lane = message.into();
     }
-    let messages = texts(burst, lanes);
-    let lens = lens(messages);
-    let longest = longest(messages);
+    let mut messages = [&[][..]; LANES];
+    let mut keys = [_mm256_setzero_si256(); LANES];
+    let mut lens = [0; LANES];
+    let (mut shortest, mut longest) = (LONGEST, 0);
+    for lane in 0..LANES {
+        let job = &burst[lanes[lane]];
+        keys[lane] = load(&job.key().midstate);
+        messages[lane] = job.message();
+        let len = messages[lane].len();
+        lens[lane] = len as i32;
+        shortest = shortest.min(len);
+        longest = longest.max(len);
+    }
     let lens = words(lens);
-    let mut state = transposed(midstates(burst, lanes));
+    let mut state = transposed(keys);
     let rotations = rotations();
     let mut at = 0;
     while at < longest {
-        let block = blocks(messages, at);
+        let block = blocks(&messages, at, shortest);
         // Below 2^31, as no message is longer than LONGEST.
         let (begin, end) = (at as i32, (at + BLOCK_BYTES) as i32);
         let taken = _mm256_min_epi32(lens, _mm256_set1_epi32(end));
@@ -120,48 +130,40 @@ fn eight<J: Job>(burst: &mut [J], set: &[u8]) {
     }
 }
 
-// G (RFC 7693 3.1) four times side by side, which is what the processor overlaps: 14 dependent steps, of which it could
-// do fewer than the 72 instructions in their time. A macro, because a function of this size is not inlined, and then
-// the state goes through memory.
+// G (RFC 7693 3.1) twice side by side. A macro, because a function of this size is not inlined, and then the state goes
+// through memory.
 macro_rules! mixings {
-    ($v:ident, $m:ident, $by:ident, $order:expr, $half:literal, $(($a:literal, $b:literal, $c:literal, $d:literal)),*) => {
-        mixings!(@turn 0, 12, $v, $m, $by, $order, $half, $(($a, $b, $c, $d)),*);
-        mixings!(@turn 1, 7, $v, $m, $by, $order, $half, $(($a, $b, $c, $d)),*);
-    };
-    (@turn $turn:literal, $right:literal, $v:ident, $m:ident, $by:ident, $order:expr, $half:literal,
-        ($a0:literal, $b0:literal, $c0:literal, $d0:literal), ($a1:literal, $b1:literal, $c1:literal, $d1:literal),
-        ($a2:literal, $b2:literal, $c2:literal, $d2:literal), ($a3:literal, $b3:literal, $c3:literal, $d3:literal)) => {
-        $v[$a0] = _mm256_add_epi32(_mm256_add_epi32($v[$a0], $m[$order[$half + $turn]]), $v[$b0]);
-        $v[$a1] = _mm256_add_epi32(_mm256_add_epi32($v[$a1], $m[$order[$half + 2 + $turn]]), $v[$b1]);
-        $v[$a2] = _mm256_add_epi32(_mm256_add_epi32($v[$a2], $m[$order[$half + 4 + $turn]]), $v[$b2]);
-        $v[$a3] = _mm256_add_epi32(_mm256_add_epi32($v[$a3], $m[$order[$half + 6 + $turn]]), $v[$b3]);
-        $v[$d0] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$d0], $v[$a0]), $by[$turn]);
-        $v[$d1] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$d1], $v[$a1]), $by[$turn]);
-        $v[$d2] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$d2], $v[$a2]), $by[$turn]);
-        $v[$d3] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$d3], $v[$a3]), $by[$turn]);
-        $v[$c0] = _mm256_add_epi32($v[$c0], $v[$d0]);
-        $v[$c1] = _mm256_add_epi32($v[$c1], $v[$d1]);
-        $v[$c2] = _mm256_add_epi32($v[$c2], $v[$d2]);
-        $v[$c3] = _mm256_add_epi32($v[$c3], $v[$d3]);
-        $v[$b0] = rotated::<{ 32 - $right }, $right>(_mm256_xor_si256($v[$b0], $v[$c0]));
-        $v[$b1] = rotated::<{ 32 - $right }, $right>(_mm256_xor_si256($v[$b1], $v[$c1]));
-        $v[$b2] = rotated::<{ 32 - $right }, $right>(_mm256_xor_si256($v[$b2], $v[$c2]));
-        $v[$b3] = rotated::<{ 32 - $right }, $right>(_mm256_xor_si256($v[$b3], $v[$c3]));
+    ($v:ident, $m:ident, $by:ident, $order:expr, $at:literal, [$a:literal, $b:literal, $c:literal, $d:literal], [$e:literal, $f:literal, $g:literal, $h:literal]) => {
+        $v[$a] = _mm256_add_epi32(_mm256_add_epi32($v[$a], $m[$order[$at]]), $v[$b]);
+        $v[$e] = _mm256_add_epi32(_mm256_add_epi32($v[$e], $m[$order[$at + 2]]), $v[$f]);
+        $v[$d] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$d], $v[$a]), $by[0]);
+        $v[$h] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$h], $v[$e]), $by[0]);
+        $v[$c] = _mm256_add_epi32($v[$c], $v[$d]);
+        $v[$g] = _mm256_add_epi32($v[$g], $v[$h]);
+        $v[$b] = rotated::<20, 12>(_mm256_xor_si256($v[$b], $v[$c]));
+        $v[$f] = rotated::<20, 12>(_mm256_xor_si256($v[$f], $v[$g]));
+        $v[$a] = _mm256_add_epi32(_mm256_add_epi32($v[$a], $m[$order[$at + 1]]), $v[$b]);
+        $v[$e] = _mm256_add_epi32(_mm256_add_epi32($v[$e], $m[$order[$at + 3]]), $v[$f]);
+        $v[$d] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$d], $v[$a]), $by[1]);
+        $v[$h] = _mm256_shuffle_epi8(_mm256_xor_si256($v[$h], $v[$e]), $by[1]);
+        $v[$c] = _mm256_add_epi32($v[$c], $v[$d]);
+        $v[$g] = _mm256_add_epi32($v[$g], $v[$h]);
+        $v[$b] = rotated::<25, 7>(_mm256_xor_si256($v[$b], $v[$c]));
+        $v[$f] = rotated::<25, 7>(_mm256_xor_si256($v[$f], $v[$g]));
     };
 }
 
 macro_rules! round {
     ($v:ident, $m:ident, $by:ident, $number:literal) => {
+        mixings!($v, $m, $by, SIGMA[$number], 0, [0, 4, 8, 12], [1, 5, 9, 13]);
         mixings!(
             $v,
             $m,
             $by,
             SIGMA[$number],
-            0,
-            (0, 4, 8, 12),
-            (1, 5, 9, 13),
-            (2, 6, 10, 14),
-            (3, 7, 11, 15)
+            4,
+            [2, 6, 10, 14],
+            [3, 7, 11, 15]
         );
         mixings!(
             $v,
@@ -169,10 +171,17 @@ macro_rules! round {
             $by,
             SIGMA[$number],
             8,
-            (0, 5, 10, 15),
-            (1, 6, 11, 12),
-            (2, 7, 8, 13),
-            (3, 4, 9, 14)
+            [0, 5, 10, 15],
+            [1, 6, 11, 12]
+        );
+        mixings!(
+            $v,
+            $m,
+            $by,
+            SIGMA[$number],
+            12,
+            [2, 7, 8, 13],
+            [3, 4, 9, 14]
         );
     };
 }
@@ -215,11 +224,22 @@ fn compressed(
 // Word i of the blocks that begin at `at`, in vector i. What lies beyond a message's end is zero.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn blocks(messages: [&[u8]; LANES], at: usize) -> [Vector; 16] {
+fn blocks(messages: &[&[u8]; LANES], at: usize, shortest: usize) -> [Vector; 16] {
     let mut rows = [[_mm256_setzero_si256(); LANES]; 2];
     for lane in 0..LANES {
-        rows[0][lane] = half(messages[lane], at);
-        rows[1][lane] = half(messages[lane], at + BLOCK_BYTES / 2);
+        let whole = if at + BLOCK_BYTES <= shortest {
+            messages[lane][at..].first_chunk::<BLOCK_BYTES>()
+        } else {
+            None
+        };
+        if let Some(whole) = whole {
+            let (halves, _) = whole.as_chunks();
+            rows[0][lane] = load(&halves[0]);
+            rows[1][lane] = load(&halves[1]);
+        } else {
+            rows[0][lane] = half(messages[lane], at);
+            rows[1][lane] = half(messages[lane], at + BLOCK_BYTES / 2);
+        }
     }
     let [low, high] = [transposed(rows[0]), transposed(rows[1])];
     let mut block = [_mm256_setzero_si256(); 16];
@@ -267,33 +287,6 @@ fn rotations() -> [Vector; 2] {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn midstates<J: Job>(burst: &[J], lanes: [usize; LANES]) -> [Vector; LANES] {
-    let mut rows = [_mm256_setzero_si256(); LANES];
-    for lane in 0..LANES {
-        rows[lane] = load(&burst[lanes[lane]].key().midstate);
-    }
-    rows
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
 fn words([a, b, c, d, e, f, g, h]: [i32; LANES]) -> Vector {
     _mm256_setr_epi32(a, b, c, d, e, f, g, h)
-}
-
-// Closures stand in functions without the feature: the standard library's code around them has it not, so that they
-// would be called and not inlined.
-#[inline]
-fn texts<J: Job>(burst: &[J], lanes: [usize; LANES]) -> [&[u8]; LANES] {
-    lanes.map(|message| burst[message].message())
-}
-
-#[inline]
-fn lens(messages: [&[u8]; LANES]) -> [i32; LANES] {
-    messages.map(|message| message.len() as i32)
-}
-
-#[inline]
-fn longest(messages: [&[u8]; LANES]) -> usize {
-    messages.into_iter().map(<[u8]>::len).max().unwrap_or(0)
 }

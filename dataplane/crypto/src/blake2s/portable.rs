@@ -78,20 +78,33 @@ fn compress(state: &mut [u32; 8], block: &[u8; BLOCK_BYTES], bytes: u64, last: b
     if last {
         work[14] = !work[14];
     }
-    for order in &SIGMA {
-        let message = |place: usize| block[order[place]];
-        mix(&mut work, [0, 4, 8, 12], message(0), message(1));
-        mix(&mut work, [1, 5, 9, 13], message(2), message(3));
-        mix(&mut work, [2, 6, 10, 14], message(4), message(5));
-        mix(&mut work, [3, 7, 11, 15], message(6), message(7));
-        mix(&mut work, [0, 5, 10, 15], message(8), message(9));
-        mix(&mut work, [1, 6, 11, 12], message(10), message(11));
-        mix(&mut work, [2, 7, 8, 13], message(12), message(13));
-        mix(&mut work, [3, 4, 9, 14], message(14), message(15));
-    }
+    // Written out, since the words that a round takes are then known to the compiler.
+    round(&mut work, &block, &SIGMA[0]);
+    round(&mut work, &block, &SIGMA[1]);
+    round(&mut work, &block, &SIGMA[2]);
+    round(&mut work, &block, &SIGMA[3]);
+    round(&mut work, &block, &SIGMA[4]);
+    round(&mut work, &block, &SIGMA[5]);
+    round(&mut work, &block, &SIGMA[6]);
+    round(&mut work, &block, &SIGMA[7]);
+    round(&mut work, &block, &SIGMA[8]);
+    round(&mut work, &block, &SIGMA[9]);
     for (place, word) in state.iter_mut().enumerate() {
         *word ^= work[place] ^ work[place + 8];
     }
+}
+
+#[inline(always)]
+fn round(work: &mut [u32; 16], block: &[u32; 16], order: &[usize; 16]) {
+    let message = |place: usize| block[order[place]];
+    mix(work, [0, 4, 8, 12], message(0), message(1));
+    mix(work, [1, 5, 9, 13], message(2), message(3));
+    mix(work, [2, 6, 10, 14], message(4), message(5));
+    mix(work, [3, 7, 11, 15], message(6), message(7));
+    mix(work, [0, 5, 10, 15], message(8), message(9));
+    mix(work, [1, 6, 11, 12], message(10), message(11));
+    mix(work, [2, 7, 8, 13], message(12), message(13));
+    mix(work, [3, 4, 9, 14], message(14), message(15));
 }
 
 // G (RFC 7693 3.1).
