@@ -4,6 +4,7 @@ mod agreement;
 mod forgery;
 #[cfg(unix)]
 mod guard;
+mod macs;
 mod opening;
 mod packet;
 mod sealing;

@@ -6,6 +6,7 @@ mod answer;
 mod control;
 mod handshake;
 mod inbound;
+mod macs;
 mod outbound;
 mod peers;
 #[cfg(test)]
@@ -135,6 +136,7 @@ pub struct Shard {
     received: Vec<Frame>,
     held: Vec<Frame>,
     fresh: Vec<Frame>,
+    unchecked: Vec<macs::Unchecked>,
     candidates: Vec<Candidate>,
     sealing: Vec<outbound::Sealing>,
     due: Vec<(PeerId, u64)>,
@@ -190,6 +192,7 @@ impl Shard {
             received: Vec::with_capacity(256),
             held: Vec::with_capacity(256),
             fresh: Vec::with_capacity(2 * BATCH),
+            unchecked: Vec::with_capacity(BATCH),
             candidates: Vec::with_capacity(2 * BATCH),
             sealing: Vec::with_capacity(2 * BATCH),
             due: Vec::with_capacity(TIMERS_PER_POLL),
@@ -317,7 +320,11 @@ impl Shard {
                 worked = true;
                 match message {
                     Message::Datagram(frame, handed) => self.datagram(frame, handed, now),
-                    Message::Packet(frame, handed) => self.packet(frame, handed, now),
+                    Message::Packet(frame, handed) => {
+                        // It may begin a handshake in place of one to which the response waits here.
+                        self.check_handshakes(now);
+                        self.packet(frame, handed, now);
+                    }
                     Message::Adopt(peer) => {
                         self.open_candidates(now);
                         self.adopt(peer, now);
