@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test soak bench bench-crypto timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build check test soak bench bench-crypto bench-handshakes timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 comma := ,
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -115,6 +115,11 @@ bench-crypto: build-deps ## the AEAD back ends beside other libraries (BATCHES="
 	@cargo build --quiet --release -p weir-bench-crypto --bin weir-bench-crypto --features $(BENCH_CRYPTO_FEATURES)
 	@BATCHES="$(BATCHES)" SIZES="$(SIZES)" RUNS="$(RUNS)" CONTENDERS="$(CONTENDERS)" \
 		JSON=$(TARGET)/bench/crypto.json taskset --cpu-list $(or $(CORE),0) $(TARGET)/release/weir-bench-crypto
+
+bench-handshakes: build-deps ## complete responder handshakes a second beside boringtun and gotatun as libraries (RUNS=101, CORE=0)
+	@cargo build --quiet --release -p weir-bench-crypto --bin weir-handshake-bench --features peers
+	@RUNS="$(RUNS)" JSON=$(TARGET)/bench/handshakes.json taskset --cpu-list $(or $(CORE),0) \
+		$(TARGET)/release/weir-handshake-bench
 
 timing: build-deps ## whether a secret changes the AEAD's time: Welch's t of two classes (SAMPLES=1000000, CORE=0)
 	@cargo build --quiet --release -p weir-bench-crypto --bin weir-timing
