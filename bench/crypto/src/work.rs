@@ -42,7 +42,8 @@ impl Size {
         }
     }
 
-    fn of(self, packet: usize) -> usize {
+    /// Bytes of the packet of that number.
+    pub(crate) fn of(self, packet: usize) -> usize {
         const MIX: [usize; 12] = [64, 576, 64, 64, 576, 64, 1500, 64, 576, 64, 64, 576];
         match self {
             Self::Bytes(bytes) => bytes,

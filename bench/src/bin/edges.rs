@@ -89,8 +89,18 @@ const RULES: &[Rule] = &[
         ],
         &[],
     ),
-    // Brings other libraries of cryptography, to measure beside them; nothing builds on it.
-    rule("weir-bench-crypto", &["weir-crypto"], &[]),
+    // Brings other libraries of cryptography and of WireGuard, to measure beside them; nothing builds on it.
+    rule(
+        "weir-bench-crypto",
+        &[
+            "weir-abi",
+            "weir-crypto",
+            "weir-engine",
+            "weir-frame",
+            "weir-noise",
+        ],
+        &[],
+    ),
     // The laboratory measures whole programs and single stages; nothing of the product builds on it.
     rule(
         "weir-bench",
