@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test soak bench bench-crypto timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build check test soak bench bench-crypto crypto-cases timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -108,6 +108,10 @@ bench-crypto: build-deps ## the AEAD back ends beside other libraries (BATCHES="
 	@cargo build --quiet --release -p weir-bench-crypto --bin weir-bench-crypto --features aws-lc
 	@BATCHES="$(BATCHES)" SIZES="$(SIZES)" RUNS="$(RUNS)" CONTENDERS="$(CONTENDERS)" \
 		JSON=$(TARGET)/bench/crypto.json taskset --cpu-list $(or $(CORE),0) $(TARGET)/release/weir-bench-crypto
+
+crypto-cases: build-deps ## random packets through every AEAD back end (CASES=100000000, SEED=0, on as many cores as it may use)
+	WEIR_CRYPTO_CASES=$(or $(CASES),100000000) WEIR_CRYPTO_SEED=$(SEED) \
+		cargo test -p weir-crypto --test back_ends random_cases -- --nocapture
 
 timing: build-deps ## whether a secret changes the AEAD's time: Welch's t of two classes (SAMPLES=1000000, CORE=0)
 	@cargo build --quiet --release -p weir-bench-crypto --bin weir-timing
