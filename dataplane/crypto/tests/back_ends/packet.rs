@@ -50,6 +50,16 @@ impl Packet {
         }
     }
 
+    /// Bytes to keep behind a text: canaries, which show what is written there, or none at all, so that a sanitizer
+    /// sees what is only read. Both occur with `Plaintext::At` and `InPlace`, which take turns too.
+    pub fn behind(&self, number: usize) -> usize {
+        if (number / 2 + self.offset).is_multiple_of(2) {
+            64
+        } else {
+            0
+        }
+    }
+
     /// What is to come out when it is opened.
     pub fn opened(&self) -> Vec<u8> {
         let mut text = self.plain.clone();
