@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test soak bench bench-crypto bench-handshakes timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build check test soak bench bench-crypto bench-handshakes crypto-cases sanitize timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 comma := ,
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -79,6 +79,7 @@ test: test-deps build peers kernels ## every test, with namespaces, peers and vi
 	cargo build --release -p weir-bench --bin instructions
 	cargo test --workspace --no-fail-fast \
 		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
+	$(MAKE) --no-print-directory sanitize
 	$(MAKE) --no-print-directory test-vm
 
 soak: test-deps build ## mixed load with faults over AF_XDP, after which every frame is accounted for (SOAK_S=3600)
@@ -120,6 +121,16 @@ bench-handshakes: build-deps ## complete responder handshakes a second beside bo
 	@cargo build --quiet --release -p weir-bench-crypto --bin weir-handshake-bench --features peers
 	@RUNS="$(RUNS)" JSON=$(TARGET)/bench/handshakes.json taskset --cpu-list $(or $(CORE),0) \
 		$(TARGET)/release/weir-handshake-bench
+
+crypto-cases: build-deps ## random packets through every AEAD back end (CASES=100000000, SEED=0, on as many cores as it may use)
+	WEIR_CRYPTO_CASES=$(or $(CASES),100000000) WEIR_CRYPTO_SEED=$(SEED) \
+		cargo test -p weir-crypto --test back_ends random_cases -- --nocapture
+
+# AddressSanitizer needs unstable options, which a stable compiler takes under RUSTC_BOOTSTRAP, a runtime, which rustup's
+# toolchains bring, and a target by name, so that build scripts are without it. ring's C and assembly are not watched.
+sanitize: build-deps ## the crypto back ends' tests under AddressSanitizer: every access to memory beyond its ends
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(TARGET)/sanitize \
+		cargo test -p weir-crypto --tests --target $$(rustc --print host-tuple)
 
 timing: build-deps ## whether a secret changes the AEAD's time: Welch's t of two classes (SAMPLES=1000000, CORE=0)
 	@cargo build --quiet --release -p weir-bench-crypto --bin weir-timing

@@ -1,6 +1,7 @@
 //! Every back end that the CPU has, forced in turn.
 
 mod agreement;
+mod cases;
 mod forgery;
 #[cfg(unix)]
 mod guard;
