@@ -50,8 +50,8 @@ fn take_all(place: &Place<'_>, case: Case, round: u32, findings: &mut Findings) 
         match take(place, case, name) {
             Ok(window) => {
                 eprintln!("round {round}, backends, {case}, {name}: {window}");
+                findings.add(&row, "offered kpps", "kpps", window.offered_pps / 1e3);
                 findings.add(&row, &format!("{name}, kpps"), "kpps", window.carried_pps / 1e3);
-                findings.add(&row, "offered", "kpps", window.offered_pps / 1e3);
                 findings.add(&row, &format!("{name}, cycles"), ticks::UNIT, window.home);
                 carried.push((name, window.carried_pps));
             }

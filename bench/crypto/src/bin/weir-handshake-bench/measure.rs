@@ -76,3 +76,35 @@ fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values[values.len() / 2]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weir::Weir;
+
+    /// Answers all but the last.
+    struct Lazy(Weir);
+
+    impl Responder for Lazy {
+        fn name(&self) -> &'static str {
+            "lazy"
+        }
+
+        fn respond(&mut self, initiations: &[Initiation], responses: &mut Vec<Response>) {
+            self.0.respond(&initiations[1..], responses);
+            responses.push([0; 92]);
+        }
+    }
+
+    /// Catches a handshake that is counted without being one, and rounds whose initiations are taken for replays.
+    #[test]
+    fn only_answered_initiations_count() {
+        let mut clients = Clients::new();
+        let weir = Weir::new(&clients.keys());
+        let figures = all(&mut [Box::new(weir)], &mut clients, 2).unwrap();
+        assert_eq!((figures[0].rounds.len(), figures[0].times_the_first), (2, 1.0));
+        let lazy = Lazy(Weir::new(&clients.keys()));
+        let error = all(&mut [Box::new(lazy)], &mut clients, 1).err().unwrap();
+        assert!(error.contains("lazy leaves"), "{error}");
+    }
+}
