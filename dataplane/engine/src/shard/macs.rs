@@ -6,7 +6,7 @@ use crate::indices::Place;
 use crate::limits::BATCH;
 use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
-use weir_crypto::blake2s::{self, Check};
+use weir_crypto::blake2s::Check;
 use weir_noise::{Index, mac1_check};
 
 /// An initiation or response whose mac1 is about to be checked: `held[frame]` holds it from `start` to `end`.
@@ -78,7 +78,7 @@ impl Shard {
                 mac1_check(identity, bytes).expect("it was classified by its length")
             })
             .collect();
-        blake2s::best().check(&mut checks);
+        self.macs.check(&mut checks);
         let verdict = |check: &Check<'_>| check.valid.then_some(()).ok_or(Drop::BadMac1);
         checks.iter().map(verdict).collect()
     }

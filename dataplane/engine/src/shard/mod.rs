@@ -37,6 +37,7 @@ use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use weir_crypto::Aead;
+use weir_crypto::blake2s::{self, Blake2s};
 use weir_frame::{Frame, Port, PortRole};
 use weir_noise::{CookieSecret, Instant};
 
@@ -97,6 +98,7 @@ pub struct Shard {
     published: Arc<ArcSwap<Tables>>,
     tables: Arc<Tables>,
     aead: &'static dyn Aead,
+    macs: &'static dyn Blake2s,
     ports: Vec<PortSlot>,
     wan: Option<usize>,
     host: Option<usize>,
@@ -162,6 +164,7 @@ impl Shard {
             published: parts.tables,
             tables,
             aead: parts.aead,
+            macs: blake2s::best(),
             ports: Vec::new(),
             wan: None,
             host: None,
