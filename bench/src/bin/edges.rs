@@ -23,7 +23,7 @@ const RULES: &[Rule] = &[
     rule("weir-xdp-prog", &[], &["weir-wire", "weir-bench"]),
     rule("weir-nic", &[], &["weir-xdp-prog", "weir-bench"]),
     rule("weir-config", &["weir-abi"], &[]),
-    rule("weir-noise", &["weir-abi"], &[]),
+    rule("weir-noise", &["weir-abi", "weir-crypto"], &[]),
     rule(
         "weir-sockets",
         &["weir-frame", "weir-wire", "weir-xdp-prog"],
