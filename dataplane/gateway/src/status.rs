@@ -44,6 +44,7 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
         fwmark,
         mtu: tables.mtu.into(),
         aead: plane.aead().aead().name().to_owned(),
+        aead_best: plane.aead().best().to_owned(),
         steering,
         warnings,
         handshake_queue: plane.handshake_queue(),
