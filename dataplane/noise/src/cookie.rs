@@ -339,6 +339,25 @@ mod tests {
         }
     }
 
+    /// Catches a job that covers other bytes than the check of a single message.
+    #[test]
+    fn a_batch_finds_what_single_checks_find() {
+        let pair = pair();
+        let mut messages = [pair.message; 11];
+        for (place, message) in messages.iter_mut().enumerate() {
+            message[13 * place] ^= u8::from(place % 3 == 0);
+        }
+        let jobs = messages
+            .iter()
+            .map(|message| mac1_check(&pair.responder, message));
+        let mut jobs: Vec<_> = jobs.map(|job| job.expect("an initiation")).collect();
+        weir_crypto::blake2s::best().check(&mut jobs);
+        for (place, (job, message)) in jobs.iter().zip(&messages).enumerate() {
+            assert_eq!(job.valid, place % 3 != 0, "{place}");
+            assert_eq!(job.valid, mac1_valid(&pair.responder, message), "{place}");
+        }
+    }
+
     #[test]
     fn other_lengths_are_refused() {
         let pair = pair();
@@ -347,6 +366,7 @@ mod tests {
         let long = [1; 256];
         for len in (0..long.len()).filter(|len| ![INITIATION_LEN, RESPONSE_LEN].contains(len)) {
             let message = &long[..len];
+            assert!(mac1_check(&pair.responder, message).is_none());
             assert!(!mac1_valid(&pair.responder, message) && !secret.mac2_valid(s(0), from, message));
             assert!(
                 secret
