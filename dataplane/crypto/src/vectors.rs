@@ -30,9 +30,7 @@ fn all() -> Vec<Primitives> {
         tag: poly1305::portable::tag,
     }];
     #[cfg(target_arch = "x86_64")]
-    if crate::Avx2::alone().is_some() {
-        all.extend(avx2::all());
-    }
+    all.extend(crate::Avx2::alone().into_iter().flat_map(avx2::all));
     all
 }
 
@@ -45,12 +43,12 @@ mod avx2 {
     use crate::simd::avx2::store;
     use core::arch::x86_64::_mm256_setzero_si256;
 
-    /// Only called where the CPU has AVX2.
-    pub(super) fn all() -> [Primitives; 3] {
+    /// What there is where the CPU has AVX2, which the argument proves.
+    pub(super) fn all(_: &crate::Avx2) -> [Primitives; 3] {
         [
             Primitives {
                 name: "avx2, one set of lanes",
-                // SAFETY: `all` is called where the CPU has AVX2.
+                // SAFETY: a value of `Avx2` was given, so the CPU was seen to have it.
                 keystream: |key, nonce, blocks| unsafe { stream::<1>(key, nonce, blocks) },
                 // SAFETY: as above.
                 tag: |key, text, additional| unsafe { in_every_lane::<1>(key, text, additional) },
