@@ -436,7 +436,7 @@ fn lanes(h: Number) -> [[u64; LANES]; 3] {
 #[allow(unsafe_code)]
 mod tests {
     use super::*;
-    use crate::poly1305::modulo::{Residue, plus, times};
+    use crate::poly1305::exact::{self, Exact, plus, times};
     use proptest::prelude::*;
 
     /// What the limbs of an accumulator and of a factor stay below.
@@ -468,12 +468,8 @@ mod tests {
         lanes(carried(columns.plus(vectors(other), &Factor::new(vectors(with)))))
     }
 
-    /// The number of a lane.
-    fn value(limbs: &Numbers, lane: usize) -> Residue {
-        (0..3).rev().fold((0, 0), |number, limb| {
-            let shifted = (0..44).fold(number, |number, _| plus(number, number));
-            plus(shifted, (0, limbs[limb][lane].into()))
-        })
+    fn value(limbs: &Numbers, lane: usize) -> Exact {
+        exact::value(limbs.map(|limb| limb[lane]), LIMB)
     }
 
     fn check(numbers: [&Numbers; 5]) {
@@ -517,11 +513,8 @@ mod tests {
             let sum = [(1 << bits) - 1, (1 << bits) - 1, ((1u64 << bits) - 1) >> 2];
             let wide = sum.map(|limb| [limb; LANES]);
             let narrow = narrow(wide);
-            let value_of_narrow = (0..5).rev().fold((0, 0), |number, limb| {
-                let shifted = (0..26).fold(number, |number, _| plus(number, number));
-                plus(shifted, (0, narrow[limb][0].into()))
-            });
-            assert_eq!(value_of_narrow, value(&wide, 0), "{bits} bits");
+            let narrowed = exact::value(narrow.map(|limb| limb[0]), 26);
+            assert_eq!(narrowed, value(&wide, 0), "{bits} bits");
             assert!(
                 narrow.as_flattened().iter().all(|limb| limb >> 32 == 0),
                 "{bits} bits"

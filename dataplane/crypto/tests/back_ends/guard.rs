@@ -10,8 +10,8 @@ use std::ptr::NonNull;
 use weir_crypto::blake2s::Check;
 use weir_crypto::{Open, Plaintext, Seal, TAG_BYTES};
 
-/// Bytes of a page, at most.
-const PAGE: usize = 4096;
+/// Bytes of a page, or of several: no page of any CPU that Weir runs on is larger, and all divide it.
+const PAGE: usize = 1 << 16;
 
 /// A page between two that cannot be touched.
 struct Guarded(NonNull<c_void>);
