@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::socket::{setsockopt, sockopt};
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
 use std::process::Command;
@@ -102,8 +103,12 @@ impl Pair {
         (queue, program, attached)
     }
 
+    /// Where datagrams go, with room for all of them: while the test's thread waits for a core, the kernel's default holds
+    /// less than a burst.
     fn sink(&self) -> UdpSocket {
+        const ROOM: usize = 8 << 20;
         let socket = self.right.enter(|| UdpSocket::bind(SINK)).unwrap();
+        setsockopt(&socket, sockopt::RcvBufForce, &ROOM).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         socket
     }
