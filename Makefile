@@ -4,8 +4,9 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test soak bench bench-crypto timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build check test soak bench bench-crypto bench-handshakes crypto-cases sanitize timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
+comma := ,
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -29,6 +30,11 @@ TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool iptables procps 
 # A compiler and libraries for another architecture, and an emulator of its instructions.
 ARM64 := aarch64-unknown-linux-gnu
 ARM64_PACKAGES := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+
+# Libraries that the AEAD is measured beside; Intel's is for its own instruction set.
+X86_64 := $(filter x86_64,$(shell uname -m))
+BENCH_CRYPTO_PACKAGES := $(if $(X86_64),libipsec-mb-dev)
+BENCH_CRYPTO_FEATURES := aws-lc$(if $(X86_64),$(comma)ipsec-mb)
 
 # DEPS=no leaves installing packages to you, as on systems other than Debian.
 DEPS ?= yes
@@ -73,6 +79,7 @@ test: test-deps build peers kernels ## every test, with namespaces, peers and vi
 	cargo build --release -p weir-bench --bin instructions
 	cargo test --workspace --no-fail-fast \
 		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
+	$(MAKE) --no-print-directory sanitize
 	$(MAKE) --no-print-directory test-vm
 
 soak: test-deps build ## mixed load with faults over AF_XDP, after which every frame is accounted for (SOAK_S=3600)
@@ -105,9 +112,25 @@ bench: test-deps build peers ## Weir measured beside the peers (BENCH="tcp udp",
 
 # On one core, so that its clock and caches are one's own.
 bench-crypto: build-deps ## the AEAD back ends beside other libraries (BATCHES="1 32", SIZES="64 imix", RUNS=31, CORE=0)
-	@cargo build --quiet --release -p weir-bench-crypto --bin weir-bench-crypto --features aws-lc
+	$(call install_missing,$(BENCH_CRYPTO_PACKAGES))
+	@cargo build --quiet --release -p weir-bench-crypto --bin weir-bench-crypto --features $(BENCH_CRYPTO_FEATURES)
 	@BATCHES="$(BATCHES)" SIZES="$(SIZES)" RUNS="$(RUNS)" CONTENDERS="$(CONTENDERS)" \
 		JSON=$(TARGET)/bench/crypto.json taskset --cpu-list $(or $(CORE),0) $(TARGET)/release/weir-bench-crypto
+
+bench-handshakes: build-deps ## complete responder handshakes a second beside boringtun and gotatun as libraries (RUNS=101, CORE=0)
+	@cargo build --quiet --release -p weir-bench-crypto --bin weir-handshake-bench --features peers
+	@RUNS="$(RUNS)" JSON=$(TARGET)/bench/handshakes.json taskset --cpu-list $(or $(CORE),0) \
+		$(TARGET)/release/weir-handshake-bench
+
+crypto-cases: build-deps ## random packets through every AEAD back end (CASES=100000000, SEED=0, on as many cores as it may use)
+	WEIR_CRYPTO_CASES=$(or $(CASES),100000000) WEIR_CRYPTO_SEED=$(SEED) \
+		cargo test -p weir-crypto --test back_ends random_cases -- --nocapture
+
+# AddressSanitizer needs unstable options, which a stable compiler takes under RUSTC_BOOTSTRAP, a runtime, which rustup's
+# toolchains bring, and a target by name, so that build scripts are without it. ring's C and assembly are not watched.
+sanitize: build-deps ## the crypto back ends' tests under AddressSanitizer: every access to memory beyond its ends
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address CARGO_TARGET_DIR=$(TARGET)/sanitize \
+		cargo test -p weir-crypto --tests --target $$(rustc --print host-tuple)
 
 timing: build-deps ## whether a secret changes the AEAD's time: Welch's t of two classes (SAMPLES=1000000, CORE=0)
 	@cargo build --quiet --release -p weir-bench-crypto --bin weir-timing

@@ -4,18 +4,29 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce, Tag};
 use weir_crypto::{Aead, Open, Plaintext, Ring, Seal, TAG_BYTES};
 
-/// What all are compared with: the first.
-pub(crate) fn all() -> Vec<&'static dyn Aead> {
-    let mut all: Vec<&'static dyn Aead> = vec![&Ring];
+/// One of those that are measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Contender {
+    pub(crate) aead: &'static dyn Aead,
+    /// Whether it is a back end of ours, and no library.
+    pub(crate) own: bool,
+}
+
+/// All of them; the first is what the others are compared with.
+pub(crate) fn all() -> Vec<Contender> {
+    let library = |aead| Contender { aead, own: false };
+    let mut all = vec![library(&Ring)];
     #[cfg(target_arch = "x86_64")]
     {
         use weir_crypto::Avx2;
-        let both = [Avx2::detected(), Avx2::alone()];
-        all.extend(both.into_iter().flatten().map(|avx2| avx2 as &dyn Aead));
+        let both = [Avx2::detected(), Avx2::alone()].into_iter().flatten();
+        all.extend(both.map(|aead| Contender { aead, own: true }));
     }
+    #[cfg(feature = "ipsec-mb")]
+    all.push(library(&crate::ipsec_mb::IpsecMb));
     #[cfg(feature = "aws-lc")]
-    all.push(&aws_lc::AwsLc);
-    all.push(&RustCrypto);
+    all.push(library(&aws_lc::AwsLc));
+    all.push(library(&RustCrypto));
     all
 }
 

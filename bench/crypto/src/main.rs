@@ -2,7 +2,11 @@
 //! the time-stamp counter for each byte. Run it with `make bench-crypto`, which keeps it on one core.
 #![deny(unsafe_code)]
 
+mod bound;
+mod check;
 mod contenders;
+#[cfg(feature = "ipsec-mb")]
+mod ipsec_mb;
 mod measure;
 mod report;
 mod work;
@@ -19,8 +23,13 @@ fn main() -> ExitCode {
         }
     };
     let contenders = settings.of(contenders::all());
+    if let Err(wrong) = check::all(&contenders) {
+        eprintln!("bench-crypto: {wrong}");
+        return ExitCode::FAILURE;
+    }
+    let before = bound::Core::here();
     let figures = measure::all(&settings, &contenders);
-    print!("{}", report::markdown(&figures));
+    print!("{}", report::markdown(&figures, before));
     if let Err(error) = report::write(&figures, &settings.json) {
         eprintln!("bench-crypto: {}: {error}", settings.json.display());
         return ExitCode::FAILURE;

@@ -1,6 +1,7 @@
 //! Rounds in which every contender works on the same packets, one after the other, so that what disturbs the machine
 //! disturbs them all.
 
+use crate::contenders::Contender;
 use crate::work::{KEYS, Operation, Size, Work};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -30,9 +31,20 @@ pub(crate) struct Figure {
     pub(crate) batch: usize,
     pub(crate) keys: usize,
     pub(crate) tsc_cycles_per_byte: f64,
-    /// The first contender's time divided by this one's: the median over the rounds.
+    /// Whether it is a back end of ours.
     #[serde(skip)]
-    pub(crate) speed: f64,
+    pub(crate) own: bool,
+    /// Cycles per byte of each round; those of one number are of the same round for every contender.
+    #[serde(skip)]
+    pub(crate) rounds: Vec<f64>,
+}
+
+impl Figure {
+    /// How many times another one's speed: the median of the rounds' quotients.
+    pub(crate) fn times(&self, other: &Self) -> f64 {
+        let both = other.rounds.iter().zip(&self.rounds);
+        median(both.map(|(other, own)| other / own).collect())
+    }
 }
 
 /// Bytes that a contender works on in one round, about.
@@ -52,11 +64,11 @@ impl Settings {
 
 impl Settings {
     /// Those that are asked for.
-    pub(crate) fn of(&self, all: Vec<&'static dyn Aead>) -> Vec<&'static dyn Aead> {
+    pub(crate) fn of(&self, all: Vec<Contender>) -> Vec<Contender> {
         let asked =
             |name: &str| self.contenders.is_empty() || self.contenders.iter().any(|asked| asked == name);
         all.into_iter()
-            .filter(|contender| asked(contender.name()))
+            .filter(|contender| asked(contender.aead.name()))
             .collect()
     }
 }
@@ -84,7 +96,7 @@ impl FromStr for Size {
 }
 
 /// Every operation, batch and size, by every contender.
-pub(crate) fn all(settings: &Settings, contenders: &[&'static dyn Aead]) -> Vec<Figure> {
+pub(crate) fn all(settings: &Settings, contenders: &[Contender]) -> Vec<Figure> {
     let mut figures = Vec::new();
     for operation in [Operation::Seal, Operation::Open] {
         for &batch in &settings.batches {
@@ -101,34 +113,32 @@ fn one(
     bytes: Size,
     batch: usize,
     runs: usize,
-    contenders: &[&'static dyn Aead],
+    contenders: &[Contender],
 ) -> Vec<Figure> {
     let mut work = Work::new(bytes, batch);
     let mut times = vec![Vec::with_capacity(runs); contenders.len()];
     // The first round warms memory and is not counted.
     for run in 0..=runs {
         for (times, contender) in times.iter_mut().zip(contenders) {
-            let time = round(&mut work, operation, batch, *contender);
+            let time = round(&mut work, operation, batch, contender.aead);
             if run > 0 {
                 times.push(time);
             }
         }
     }
-    let first = times[0].clone();
-    let figure = |(implementation, times): (&'static str, &Vec<f64>)| Figure {
-        implementation,
-        operation,
-        bytes,
-        batch,
-        keys: KEYS,
-        tsc_cycles_per_byte: median(times.clone()),
-        speed: median(first.iter().zip(times).map(|(first, own)| first / own).collect()),
-    };
     contenders
         .iter()
-        .map(|contender| contender.name())
-        .zip(&times)
-        .map(figure)
+        .zip(times)
+        .map(|(contender, rounds)| Figure {
+            implementation: contender.aead.name(),
+            operation,
+            bytes,
+            batch,
+            keys: KEYS,
+            tsc_cycles_per_byte: median(rounds.clone()),
+            own: contender.own,
+            rounds,
+        })
         .collect()
 }
 
@@ -160,15 +170,16 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// The time-stamp counter; elsewhere nanoseconds.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "the counter is read by an instruction")]
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     // SAFETY: every x86-64 processor has the instruction.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     use std::time::Instant;
     static BEGAN: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
     BEGAN.elapsed().as_nanos() as u64

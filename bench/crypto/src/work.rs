@@ -9,6 +9,9 @@ pub(crate) const KEYS: usize = 64;
 /// How many packets are worked on before the first comes again, at least.
 const PACKETS: usize = 64;
 
+/// Texts' lengths in the mix.
+const MIX: [usize; 12] = [64, 576, 64, 64, 576, 64, 1500, 64, 576, 64, 64, 576];
+
 /// Sealing or opening.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -42,13 +45,27 @@ impl Size {
         }
     }
 
-    fn of(self, packet: usize) -> usize {
-        const MIX: [usize; 12] = [64, 576, 64, 64, 576, 64, 1500, 64, 576, 64, 64, 576];
+    /// Bytes of the packet of that number.
+    pub(crate) fn of(self, packet: usize) -> usize {
         match self {
             Self::Bytes(bytes) => bytes,
             // 5 has no divisor in common with 12: every twelve packets hold the mix, in an order that is not 12 long.
             Self::Imix => MIX[(packet * 5 + packet / 12) % 12],
         }
+    }
+}
+
+impl Size {
+    /// How many packets are worked on: whole batches, and of the mix a whole number of times all of it.
+    fn count(self, batch: usize) -> usize {
+        let whole = match self {
+            Self::Bytes(_) => batch,
+            Self::Imix => (batch..)
+                .step_by(batch)
+                .find(|count| count.is_multiple_of(MIX.len()))
+                .expect("a dozen batches are such a number"),
+        };
+        PACKETS.next_multiple_of(whole)
     }
 }
 
@@ -71,7 +88,7 @@ pub(crate) struct Work {
 impl Work {
     /// So many that a batch never holds one twice.
     pub(crate) fn new(size: Size, batch: usize) -> Self {
-        let count = PACKETS.max(batch);
+        let count = size.count(batch);
         let keys = (0..KEYS).map(|key| [key as u8 ^ 0xa5; 32]).collect();
         let outs: Vec<Vec<u8>> = (0..count)
             .map(|packet| vec![packet as u8; size.of(packet) + TAG_BYTES])
@@ -133,5 +150,33 @@ impl Work {
             "what was sealed is authentic"
         );
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Catches a mix of which only a part is measured, and a last batch that is shorter than the others.
+    #[test]
+    fn batches_are_whole_and_so_is_the_mix() {
+        for batch in [1, 4, 8, 16, 31, 32, 64, 256] {
+            for size in [Size::Bytes(64), Size::Imix] {
+                let count = Work::new(size, batch).outs.len();
+                assert!(
+                    count >= PACKETS && count.is_multiple_of(batch),
+                    "{count} of {batch}"
+                );
+            }
+            let work = Work::new(Size::Imix, batch);
+            let of = |bytes| {
+                work.outs
+                    .iter()
+                    .filter(|out| out.len() == bytes + TAG_BYTES)
+                    .count()
+            };
+            let [small, middle, large] = [64, 576, 1500].map(of);
+            assert_eq!((small, middle), (7 * large, 4 * large), "batches of {batch}");
+        }
     }
 }

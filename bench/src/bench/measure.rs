@@ -33,6 +33,10 @@ pub enum Measure {
     Xdp,
     /// One shard's work for a packet beyond the AEAD, over ports in memory. It has a report of its own.
     Engine,
+    /// Packets that a shard finds at a time, by load. Weir alone, over AF_XDP, with a report of its own.
+    Bursts,
+    /// Packets carried over AF_XDP by one shard with each AEAD back end. It has a report of its own.
+    Backends,
 }
 
 /// One value of one round.
@@ -46,7 +50,7 @@ pub(super) struct Sample {
 
 impl Measure {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Tcp,
         Self::Udp,
         Self::Cpu,
@@ -57,6 +61,8 @@ impl Measure {
         Self::Million,
         Self::Xdp,
         Self::Engine,
+        Self::Bursts,
+        Self::Backends,
     ];
 
     /// The name by which it is asked for.
@@ -72,6 +78,8 @@ impl Measure {
             Self::Million => "million",
             Self::Xdp => "xdp",
             Self::Engine => "engine",
+            Self::Bursts => "bursts",
+            Self::Backends => "backends",
         }
     }
 
@@ -82,7 +90,7 @@ impl Measure {
 
     /// Whether implementations take their turns in it. The others measure what only Weir has.
     pub(super) fn has_contenders(self) -> bool {
-        !matches!(self, Self::Xdp | Self::Engine)
+        !matches!(self, Self::Xdp | Self::Engine | Self::Bursts | Self::Backends)
     }
 
     /// Whether it has a meaning for a contender.
@@ -90,7 +98,7 @@ impl Measure {
         match self {
             Self::Tcp | Self::Udp | Self::Latency => true,
             Self::Cpu | Self::Idle | Self::Gateway | Self::Memory => contender != Contender::Veth,
-            Self::Xdp | Self::Engine => false,
+            Self::Xdp | Self::Engine | Self::Bursts | Self::Backends => false,
             // The others keep buffers and tasks for each peer, and are not made for it.
             Self::Million => contender == Contender::Tunnel(Implementation::Weir),
         }
@@ -106,7 +114,9 @@ impl Measure {
             (Self::Tcp, _) => tcp::take(stage, settings, contender),
             (Self::Udp, _) => udp::take(stage, settings, contender),
             (Self::Latency, _) => latency::take(stage, settings, contender),
-            (Self::Xdp | Self::Engine, _) | (_, Contender::Veth) => Ok(Vec::new()),
+            (Self::Xdp | Self::Engine | Self::Bursts | Self::Backends, _) | (_, Contender::Veth) => {
+                Ok(Vec::new())
+            }
             (Self::Cpu, Contender::Tunnel(_)) => cpu::take(stage, settings, contender),
             (Self::Idle, Contender::Tunnel(tunnel)) => idle::take(stage, settings, tunnel),
             (Self::Gateway, Contender::Tunnel(tunnel)) => forwarding::take(stage, settings, tunnel),

@@ -3,8 +3,8 @@
 //! each number means, and what cannot be concluded from it. It informs and asserts nothing.
 //!
 //! The binary `bench` calls [`Settings::read`] and [`run`]; the modules measure one thing each. What only Weir can do,
-//! packets over AF_XDP, is measured beside a bare forwarder, by `xdp`, with a report of its own, and the engine alone by
-//! [`engine`], with another.
+//! packets over AF_XDP, is measured beside a bare forwarder, by load and by AEAD back end, in `xdp`, and the engine alone
+//! in [`engine`], each with a report of its own.
 
 mod contender;
 mod cores;
@@ -35,7 +35,7 @@ pub use engine::Report as EngineReport;
 pub use measure::Measure;
 pub use report::Report;
 pub use settings::Settings;
-pub use xdp::Report as XdpReport;
+pub use xdp::{Findings, Report as XdpReport};
 
 use interrupt::Stage;
 use measure::Sample;
@@ -52,28 +52,40 @@ pub struct Reports {
     pub xdp: Option<XdpReport>,
     /// The engine over ports in memory.
     pub engine: Option<EngineReport>,
+    /// Bursts by load.
+    pub bursts: Option<Findings>,
+    /// AEAD back ends in a gateway.
+    pub backends: Option<Findings>,
 }
 
 impl Reports {
     /// All tables.
     pub fn markdown(&self) -> String {
-        let gateway = self.gateway.as_ref().map(Report::markdown);
-        let xdp = self.xdp.as_ref().map(XdpReport::markdown);
-        let engine = self.engine.as_ref().map(EngineReport::markdown);
-        let texts: Vec<String> = gateway.into_iter().chain(xdp).chain(engine).collect();
+        let findings = [&self.bursts, &self.backends];
+        let texts: Vec<String> = [
+            self.gateway.as_ref().map(Report::markdown),
+            self.xdp.as_ref().map(XdpReport::markdown),
+            self.engine.as_ref().map(EngineReport::markdown),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(findings.into_iter().flatten().map(Findings::markdown))
+        .collect();
         texts.join("\n")
     }
 
     /// Writes them, and every round in JSON, into a folder and returns the files' paths.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        let gateway = self.gateway.as_ref().map(|report| report.write(folder));
-        let xdp = self.xdp.as_ref().map(|report| report.write(folder));
-        let engine = self.engine.as_ref().map(|report| report.write(folder));
-        let written: Vec<_> = gateway
-            .into_iter()
-            .chain(xdp)
-            .chain(engine)
-            .collect::<Result<_>>()?;
+        let findings = [&self.bursts, &self.backends];
+        let written: Vec<_> = [
+            self.gateway.as_ref().map(|report| report.write(folder)),
+            self.xdp.as_ref().map(|report| report.write(folder)),
+            self.engine.as_ref().map(|report| report.write(folder)),
+        ]
+        .into_iter()
+        .flatten()
+        .chain(findings.into_iter().flatten().map(|found| found.write(folder)))
+        .collect::<Result<_>>()?;
         Ok(written.into_iter().flatten().collect())
     }
 
@@ -81,6 +93,8 @@ impl Reports {
     pub fn are_whole(&self) -> bool {
         self.gateway.as_ref().is_none_or(Report::is_whole)
             && self.xdp.as_ref().is_none_or(XdpReport::is_whole)
+            && self.bursts.as_ref().is_none_or(Findings::is_whole)
+            && self.backends.as_ref().is_none_or(Findings::is_whole)
     }
 }
 
@@ -93,7 +107,16 @@ pub fn run(settings: &Settings) -> Result<Reports> {
         .transpose()?;
     let xdp = asked(|&measure| measure == Measure::Xdp).then(|| xdp::run(settings, &stage));
     let engine = asked(|&measure| measure == Measure::Engine).then(|| engine::run(settings));
-    Ok(Reports { gateway, xdp, engine })
+    let bursts = asked(|&measure| measure == Measure::Bursts).then(|| xdp::run_bursts(settings, &stage));
+    let backends =
+        asked(|&measure| measure == Measure::Backends).then(|| xdp::run_backends(settings, &stage));
+    Ok(Reports {
+        gateway,
+        xdp,
+        engine,
+        bursts,
+        backends,
+    })
 }
 
 /// Round by round, each implementation in turn. One that fails a measure is reported beside the figures of the others.

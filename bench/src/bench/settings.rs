@@ -10,7 +10,7 @@ use crate::Implementation;
 /// Rounds unless said otherwise.
 const ROUNDS: u32 = 3;
 
-/// The same for `xdp` and `engine`, whose differences are small.
+/// The same for `xdp` and what has a report of its own beside it, whose differences are small.
 const XDP_ROUNDS: u32 = 5;
 
 /// Rounds at most: an evening.
@@ -43,13 +43,13 @@ pub struct Settings {
     pub measures: Vec<Measure>,
     /// How often each implementation has its turn.
     pub rounds: u32,
-    /// The same for the measures `xdp` and `engine`.
+    /// The same for the measures `xdp`, `engine`, `bursts` and `backends`.
     pub xdp_rounds: u32,
     /// Seconds of one stream or window.
     pub seconds: u32,
     /// The cores of everything that runs.
     pub cores: Vec<usize>,
-    /// The cores of the measure `xdp`, which holds its threads to one each.
+    /// The cores of `xdp`, `bursts` and `backends`, which hold their threads to one each.
     pub xdp_cores: Vec<usize>,
     /// Threads of boringtun; as many as it is held to cores unless said otherwise.
     pub boringtun_threads: Option<u32>,
@@ -59,9 +59,9 @@ pub struct Settings {
 
 impl Settings {
     /// Reads BENCH (names of measures), ROUNDS, WINDOW_S, CORES (`0,1` or `all`), IMPLEMENTATIONS (names) and
-    /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds (five of `xdp` and `engine`), two seconds, the
-    /// first two cores (all of them for `xdp`), all, and a thread for each core. An error names the variable, its value
-    /// and what was expected.
+    /// BORINGTUN_THREADS. Those that are empty or missing mean: everything, three rounds ([`Settings::xdp_rounds`]: five),
+    /// two seconds, the first two cores ([`Settings::xdp_cores`]: all), all, and a thread for each core. An error names
+    /// the variable, its value and what was expected.
     pub fn read() -> Result<Self, String> {
         let allowed = cores::allowed().map_err(|error| error.to_string())?;
         Self::parse(&std::env::vars().collect(), &allowed)

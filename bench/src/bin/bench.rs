@@ -1,6 +1,5 @@
 //! `make bench`: Weir beside wireguard-go, gotatun and boringtun, in network namespaces; see `bench/README.md`. Prints
-//! Markdown tables and writes them to `target/bench/gateway.md`, `xdp.md` and `engine.md`, with every round in JSON beside
-//! them. Needs root; Ctrl-C removes everything as the end does.
+//! Markdown tables and writes them to `target/bench`, a file for each report, with every round in JSON beside it. Needs root; Ctrl-C removes everything as the end does.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -23,7 +23,7 @@ const RULES: &[Rule] = &[
     rule("weir-xdp-prog", &[], &["weir-wire", "weir-bench"]),
     rule("weir-nic", &[], &["weir-xdp-prog", "weir-bench"]),
     rule("weir-config", &["weir-abi"], &[]),
-    rule("weir-noise", &["weir-abi"], &[]),
+    rule("weir-noise", &["weir-abi", "weir-crypto"], &[]),
     rule(
         "weir-sockets",
         &["weir-frame", "weir-wire", "weir-xdp-prog"],
@@ -89,8 +89,18 @@ const RULES: &[Rule] = &[
         ],
         &[],
     ),
-    // Brings other libraries of cryptography, to measure beside them; nothing builds on it.
-    rule("weir-bench-crypto", &["weir-crypto"], &[]),
+    // Brings other libraries of cryptography and of WireGuard, to measure beside them; nothing builds on it.
+    rule(
+        "weir-bench-crypto",
+        &[
+            "weir-abi",
+            "weir-crypto",
+            "weir-engine",
+            "weir-frame",
+            "weir-noise",
+        ],
+        &[],
+    ),
     // The laboratory measures whole programs and single stages; nothing of the product builds on it.
     rule(
         "weir-bench",

@@ -115,7 +115,7 @@ fn people_see_what_matters() {
         "interface weirtest  up 1 h 2 min, weir-dataplane 0.1.0",
         "warning: CAP_BPF is missing",
         "51820/udp",
-        "avx2",
+        "aead       ring, not this CPU's best, avx2",
         "ebpf",
         "8 done, 0 waiting",
         "udp gso gro",
@@ -150,6 +150,10 @@ fn programs_see_everything() {
     let json: serde_json::Value = serde_json::from_str(&good(&place.weir(&["status", "--json"]))).unwrap();
     let status = &json[0];
     assert_eq!(status["interface"], "weirtest");
+    assert_eq!(
+        (&status["aead"], &status["aead_best"]),
+        (&"ring".into(), &"avx2".into())
+    );
     assert_eq!(status["drops"]["bad_mac1"], 7);
     assert_eq!(status["rules"][1]["packets"], 17);
     assert_eq!(status["peers"][0]["public_key"], key(2));

@@ -16,4 +16,4 @@ pub mod rule;
 pub mod status;
 
 /// The version of these types on the wire. Both sides refuse another one by name.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;

@@ -30,6 +30,9 @@ pub struct Status {
     pub mtu: u32,
     /// The AEAD back end in force.
     pub aead: String,
+    /// The best back end for this CPU. Another one in force was asked for, or this one failed its self-test, which is
+    /// among the warnings.
+    pub aead_best: String,
     /// How datagrams find their shard: `ebpf`, `classic-bpf`, `user-space` or `single`, and why not a better way.
     pub steering: String,
     /// What an operator should know: modes below the best, forwarding that is off, missing capabilities.

@@ -18,6 +18,7 @@ const NAMES: [&str; 3] = ["avx2", "ring", "portable"];
 #[derive(Clone)]
 pub struct Choice {
     aead: &'static dyn Aead,
+    best: &'static str,
     warnings: Vec<String>,
 }
 
@@ -25,6 +26,11 @@ impl Choice {
     /// The back end.
     pub fn aead(&self) -> &'static dyn Aead {
         self.aead
+    }
+
+    /// The name of the fastest back end that this CPU has the instructions for.
+    pub fn best(&self) -> &'static str {
+        self.best
     }
 
     /// Why it is not the CPU's best, in words.
@@ -37,6 +43,7 @@ impl Debug for Choice {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.debug_struct("Choice")
             .field("aead", &self.aead.name())
+            .field("best", &self.best)
             .field("warnings", &self.warnings)
             .finish()
     }
@@ -115,6 +122,7 @@ fn chosen(
             .then(|| format!("AEAD back end {name} is used, as {VARIABLE} asks; this CPU's best is {best}"));
         return Ok(Choice {
             aead: *aead,
+            best,
             warnings: slower.into_iter().collect(),
         });
     }
@@ -123,6 +131,7 @@ fn chosen(
         if passes(*aead) {
             return Ok(Choice {
                 aead: *aead,
+                best,
                 warnings,
             });
         }
@@ -146,7 +155,7 @@ mod tests {
     #[test]
     fn a_broken_back_end_gives_way_with_a_warning() {
         let choice = chosen(None, &both(), |aead| aead.name() != "ring").expect("one works");
-        assert_eq!(choice.aead().name(), "portable");
+        assert_eq!((choice.aead().name(), choice.best()), ("portable", "ring"));
         assert_eq!(
             choice.warnings(),
             ["AEAD back end ring failed its self-test on this CPU and is not used"]
@@ -159,7 +168,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_is_had_or_refused() {
         let choice = chosen(Some("portable"), &both(), |_| true).expect("it is able");
-        assert_eq!(choice.aead().name(), "portable");
+        assert_eq!((choice.aead().name(), choice.best()), ("portable", "ring"));
         assert_eq!(
             choice.warnings(),
             ["AEAD back end portable is used, as WEIR_AEAD asks; this CPU's best is ring"]

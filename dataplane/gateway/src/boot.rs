@@ -286,7 +286,7 @@ fn aead() -> Result<weir_crypto::Choice, String> {
     let asked = std::env::var_os(weir_crypto::VARIABLE).filter(|asked| !asked.is_empty());
     let asked = asked.map(|asked| asked.to_string_lossy().into_owned());
     let choice = weir_crypto::choose(asked.as_deref()).map_err(|error| error.to_string())?;
-    for warning in choice.warnings() {
+    for warning in choice.warnings().iter().chain(weir_crypto::blake2s::warnings()) {
         tracing::warn!("{warning}");
     }
     Ok(choice)

@@ -23,6 +23,7 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
     let tables = plane.tables();
     let (listen_port, fwmark) = plane.port_and_mark();
     warnings.extend_from_slice(plane.aead().warnings());
+    warnings.extend_from_slice(weir_crypto::blake2s::warnings());
     warnings.extend(plane.cards().iter().flat_map(|card| card.notes()));
     let steering = plane.with_udp(|udp| {
         if let Some(why) = udp.ipv6_missing() {
@@ -43,6 +44,7 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
         fwmark,
         mtu: tables.mtu.into(),
         aead: plane.aead().aead().name().to_owned(),
+        aead_best: plane.aead().best().to_owned(),
         steering,
         warnings,
         handshake_queue: plane.handshake_queue(),

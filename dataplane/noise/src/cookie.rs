@@ -3,9 +3,9 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use subtle::ConstantTimeEq;
+use weir_crypto::blake2s::{Check, MacKey};
 use zerocopy::{FromBytes, FromZeros};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::limits::{COOKIE_EPOCH, COOKIE_LATENCY, COOKIE_REFRESH_TIME};
 use crate::message::{
@@ -43,12 +43,16 @@ impl<'m> Macs<'m> {
 }
 
 /// Whether `message`, an initiation or response, was made by someone who knows
-/// our public key. False for any other length.
+/// our public key. False for any other length. For many at a time see [`mac1_check`].
 pub fn mac1_valid(identity: &Identity, message: &[u8]) -> bool {
-    Macs::of(message).is_some_and(|macs| {
-        let expected = hash::mac(identity.mac1_key(), &[macs.before_mac1]);
-        expected.ct_eq(macs.mac1).into()
-    })
+    mac1_check(identity, message).is_some_and(Check::alone)
+}
+
+/// What says whether `message`, an initiation or response, was made by someone
+/// who knows our public key: a job for a batch of them. None for any other length.
+pub fn mac1_check<'a>(identity: &'a Identity, message: &'a [u8]) -> Option<Check<'a>> {
+    let macs = Macs::of(message)?;
+    Some(Check::new(identity.mac1_key(), macs.before_mac1, macs.mac1))
 }
 
 /// Fills in mac2 of an initiation or response; leaves other lengths alone.
@@ -73,21 +77,20 @@ pub struct CookieSecret {
     boot: [u8; 32],
     #[zeroize(skip)]
     epoch: u64,
-    current: [u8; 32],
-    last: [u8; 32],
+    current: MacKey,
+    last: MacKey,
 }
 
 impl CookieSecret {
     /// From 32 random bytes made at boot.
     pub fn new(boot: [u8; 32]) -> Self {
-        let mut secret = Self {
+        let [current, last] = of_epoch(&boot, 0);
+        Self {
             boot,
             epoch: 0,
-            current: [0; 32],
-            last: [0; 32],
-        };
-        secret.enter(0);
-        secret
+            current,
+            last,
+        }
     }
 
     /// Whether mac2 of `message`, an initiation or response received from
@@ -102,8 +105,8 @@ impl CookieSecret {
         }
         self.turn(now);
         [&self.current, &self.last].into_iter().any(|epoch| {
-            let cookie = cookie(epoch, source);
-            hash::mac(&cookie.0, &[macs.before_mac2]).ct_eq(macs.mac2).into()
+            let key = MacKey::new(&cookie(epoch, source).0);
+            Check::new(&key, macs.before_mac2, macs.mac2).alone()
         })
     }
 
@@ -140,25 +143,36 @@ impl CookieSecret {
     fn turn(&mut self, now: Instant) {
         let epoch = now.as_nanos() / COOKIE_EPOCH.as_nanos() as u64;
         if epoch != self.epoch {
-            self.enter(epoch);
+            self.epoch = epoch;
+            [self.current, self.last] = of_epoch(&self.boot, epoch);
         }
     }
+}
 
-    fn enter(&mut self, epoch: u64) {
-        self.epoch = epoch;
-        self.current = hash::prf(&self.boot, &epoch.to_le_bytes());
-        self.last = hash::prf(&self.boot, &epoch.wrapping_sub(1).to_le_bytes());
-    }
+/// The keys of cookies made in an epoch and in the one before.
+fn of_epoch(boot: &[u8; 32], epoch: u64) -> [MacKey; 2] {
+    [epoch, epoch.wrapping_sub(1)].map(|epoch| {
+        let secret = Zeroizing::new(hash::prf(boot, &epoch.to_le_bytes()));
+        MacKey::new(&secret)
+    })
 }
 
 /// MAC of address and port: leaving out the port would let everyone behind
 /// one NAT use one another's cookies.
-fn cookie(epoch: &[u8; 32], source: SocketAddr) -> Cookie {
+fn cookie(epoch: &MacKey, source: SocketAddr) -> Cookie {
     let port = source.port().to_be_bytes();
     // A dual-stack socket may show the same IPv4 source either way.
     Cookie(match source.ip().to_canonical() {
-        IpAddr::V4(address) => hash::mac(epoch, &[&address.octets(), &port]),
-        IpAddr::V6(address) => hash::mac(epoch, &[&address.octets(), &port]),
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            epoch.mac(&[a, b, c, d, port[0], port[1]])
+        }
+        IpAddr::V6(address) => {
+            let mut both = [0; 18];
+            both[..16].copy_from_slice(&address.octets());
+            both[16..].copy_from_slice(&port);
+            epoch.mac(&both)
+        }
     })
 }
 
@@ -325,6 +339,25 @@ mod tests {
         }
     }
 
+    /// Catches a job that covers other bytes than the check of a single message.
+    #[test]
+    fn a_batch_finds_what_single_checks_find() {
+        let pair = pair();
+        let mut messages = [pair.message; 11];
+        for (place, message) in messages.iter_mut().enumerate() {
+            message[13 * place] ^= u8::from(place % 3 == 0);
+        }
+        let jobs = messages
+            .iter()
+            .map(|message| mac1_check(&pair.responder, message));
+        let mut jobs: Vec<_> = jobs.map(|job| job.expect("an initiation")).collect();
+        weir_crypto::blake2s::best().check(&mut jobs);
+        for (place, (job, message)) in jobs.iter().zip(&messages).enumerate() {
+            assert_eq!(job.valid, place % 3 != 0, "{place}");
+            assert_eq!(job.valid, mac1_valid(&pair.responder, message), "{place}");
+        }
+    }
+
     #[test]
     fn other_lengths_are_refused() {
         let pair = pair();
@@ -333,6 +366,7 @@ mod tests {
         let long = [1; 256];
         for len in (0..long.len()).filter(|len| ![INITIATION_LEN, RESPONSE_LEN].contains(len)) {
             let message = &long[..len];
+            assert!(mac1_check(&pair.responder, message).is_none());
             assert!(!mac1_valid(&pair.responder, message) && !secret.mac2_valid(s(0), from, message));
             assert!(
                 secret

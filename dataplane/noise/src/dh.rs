@@ -1,20 +1,33 @@
 //! X25519 (RFC 7748) with the check that the peer contributed.
 
-use x25519_dalek::{PublicKey, StaticSecret};
+use weir_crypto::x25519::{Multiply, Point, x25519};
 use zeroize::Zeroizing;
 
-/// DH(private, public); None if the result is all zero, as it is for every
-/// point of low order (RFC 7748 section 6.1).
+/// Independent products of private keys and points, computed together; None if one of them is all zero, as it is for
+/// every point of low order (RFC 7748 section 6.1).
+pub(crate) fn each<const N: usize>(factors: [(&[u8; 32], Point<'_>); N]) -> Option<[Zeroizing<[u8; 32]>; N]> {
+    let mut products: [Zeroizing<[u8; 32]>; N] = core::array::from_fn(|_| Zeroizing::default());
+    let mut outs = products.iter_mut();
+    let mut batch = factors.map(|(scalar, point)| Multiply {
+        scalar,
+        point,
+        out: outs.next().expect("as many products as factors"),
+        contributory: false,
+    });
+    x25519(&mut batch);
+    let all = batch.iter().all(|done| done.contributory);
+    all.then_some(products)
+}
+
+/// DH(private, public); None if it is all zero.
 pub(crate) fn dh(private: &[u8; 32], public: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>> {
-    let shared = StaticSecret::from(*private).diffie_hellman(&PublicKey::from(*public));
-    shared
-        .was_contributory()
-        .then(|| Zeroizing::new(shared.to_bytes()))
+    each([(private, Point::At(public))]).map(|[secret]| secret)
 }
 
 /// The public key of a private one.
 pub(crate) fn public(private: &[u8; 32]) -> [u8; 32] {
-    PublicKey::from(&StaticSecret::from(*private)).to_bytes()
+    let [public] = each([(private, Point::Base)]).expect("the base point is of high order");
+    *public
 }
 
 #[cfg(test)]
@@ -39,6 +52,9 @@ mod tests {
         one[0] = 1;
         for point in [[0; 32], one] {
             assert!(dh(&[7; 32], &point).is_none());
+            // Also beside others.
+            let points = [Point::Base, Point::At(&point), Point::Base];
+            assert!(each(points.map(|point| (&[7; 32], point))).is_none());
         }
     }
 }

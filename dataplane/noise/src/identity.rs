@@ -1,6 +1,7 @@
 //! The two ends of a handshake: our own identity and a remote's.
 
 use weir_abi::key::{PrivateKey, PublicKey};
+use weir_crypto::blake2s::MacKey;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::{dh, hash};
@@ -18,7 +19,7 @@ pub fn public_key(private: &PrivateKey) -> PublicKey {
 pub struct Identity {
     private: PrivateKey,
     public: PublicKey,
-    mac1_key: [u8; 32],
+    mac1_key: MacKey,
     cookie_key: [u8; 32],
 }
 
@@ -29,7 +30,7 @@ impl Identity {
         Self {
             private: private.clone(),
             public,
-            mac1_key: mac1_key(&public),
+            mac1_key: MacKey::new(&mac1_key(&public)),
             cookie_key: cookie_key(&public),
         }
     }
@@ -40,8 +41,8 @@ impl Identity {
     }
 
     /// The key of mac1 in messages to us (public knowledge: whitepaper
-    /// section 5.4.4). For batched checks; else see [`crate::mac1_valid`].
-    pub fn mac1_key(&self) -> &[u8; 32] {
+    /// section 5.4.4), ready for many messages.
+    pub(crate) fn mac1_key(&self) -> &MacKey {
         &self.mac1_key
     }
 

@@ -1,6 +1,7 @@
 //! The initiator's half of the handshake (whitepaper sections 5.4.2 and 5.4.3).
 
 use weir_abi::key::PresharedKey;
+use weir_crypto::x25519::Point;
 use zerocopy::{FromBytes, IntoBytes};
 use zeroize::Zeroizing;
 
@@ -18,7 +19,7 @@ pub struct Initiator {
 }
 
 /// Makes an initiation to `remote`, mac1 filled in and mac2 zero (see
-/// [`crate::CookieJar::stamp`]). Costs two X25519.
+/// [`crate::CookieJar::stamp`]). Costs two X25519, done together.
 ///
 /// `ephemeral` is 32 random bytes used for nothing else; `timestamp` must be
 /// greater than in every earlier initiation from `identity` to `remote`.
@@ -30,11 +31,12 @@ pub fn initiate(
     ephemeral: [u8; 32],
 ) -> Result<([u8; INITIATION_LEN], Initiator), HandshakeError> {
     let ephemeral = Zeroizing::new(ephemeral);
-    let ephemeral_public = dh::public(&ephemeral);
+    let points = [Point::Base, Point::At(remote.public().as_bytes())];
+    let [public, secret] =
+        dh::each(points.map(|point| (&*ephemeral, point))).ok_or(HandshakeError::LowOrderKey)?;
     let mut chain = Chain::new(remote.public());
-    chain.mix_ephemeral(&ephemeral_public);
+    chain.mix_ephemeral(&public);
 
-    let secret = dh::dh(&ephemeral, remote.public().as_bytes()).ok_or(HandshakeError::LowOrderKey)?;
     let mut static_key = [0; 48];
     static_key[..32].copy_from_slice(identity.public().as_bytes());
     chain.mix_key_and_seal(&secret, &mut static_key);
@@ -46,7 +48,7 @@ pub fn initiate(
     let mut message = Initiation {
         kind: TYPE_INITIATION.into(),
         sender: local.0.into(),
-        ephemeral: ephemeral_public,
+        ephemeral: *public,
         static_key,
         timestamp: sealed_timestamp,
         mac1: [0; MAC_LEN],
@@ -70,7 +72,8 @@ impl Initiator {
         self.local
     }
 
-    /// Checks the response and derives the session's keys. Costs two X25519.
+    /// Checks the response and derives the session's keys. Costs two X25519,
+    /// done together.
     ///
     /// mac1 has been checked by the caller. The state stays as it was when
     /// the response is refused, so a forged one cannot end the handshake.
@@ -87,12 +90,14 @@ impl Initiator {
         if response.receiver.get() != self.local.0 {
             return Err(HandshakeError::WrongReceiver);
         }
+        let theirs = Point::At(&response.ephemeral);
+        let [ephemeral_ephemeral, static_ephemeral] =
+            dh::each([(&*self.ephemeral, theirs), (identity.private(), theirs)])
+                .ok_or(HandshakeError::LowOrderKey)?;
         let mut chain = self.chain.clone();
         chain.mix_ephemeral(&response.ephemeral);
-        let secret = dh::dh(&self.ephemeral, &response.ephemeral).ok_or(HandshakeError::LowOrderKey)?;
-        chain.mix_key(&secret);
-        let secret = dh::dh(identity.private(), &response.ephemeral).ok_or(HandshakeError::LowOrderKey)?;
-        chain.mix_key(&secret);
+        chain.mix_key(&ephemeral_ephemeral);
+        chain.mix_key(&static_ephemeral);
         let cipher_key = chain.mix_preshared(psk);
         let mut empty = response.empty;
         aead::open(&cipher_key, chain.hash(), &mut empty).map_err(|aead::Forged| HandshakeError::Forged)?;

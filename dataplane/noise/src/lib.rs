@@ -6,7 +6,8 @@
 //! It owns no socket, clock, thread or source of randomness: time, random
 //! bytes and messages are arguments, so whole gateways run in one test on
 //! virtual time. It does not encrypt transport data either; it hands out keys
-//! and counters, and `weir-crypto` seals and opens in batches.
+//! and counters, and `weir-crypto` seals and opens in batches. It takes mac1
+//! and mac2 from there too, one by one or as jobs for the shard's batch.
 //!
 //! The engine's shards call cookies, sessions and timers; its handshake
 //! worker calls [`initiate`], [`OpenedInitiation`] and [`Initiator`]. No
@@ -32,7 +33,7 @@ mod tai64n;
 mod time;
 mod timers;
 
-pub use cookie::{Cookie, CookieJar, CookieSecret, add_mac2, mac1_valid};
+pub use cookie::{Cookie, CookieJar, CookieSecret, add_mac2, mac1_check, mac1_valid};
 pub use gate::{InitiationGate, InitiationRefused};
 pub use handshake::{HandshakeError, SessionKeys};
 pub use identity::{Identity, Remote, public_key};

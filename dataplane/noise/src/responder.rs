@@ -3,6 +3,7 @@
 //! preshared key, respond.
 
 use weir_abi::key::{PresharedKey, PublicKey};
+use weir_crypto::x25519::Point;
 use zerocopy::{FromBytes, IntoBytes};
 use zeroize::Zeroizing;
 
@@ -77,8 +78,9 @@ pub struct AuthenticInitiation {
 
 impl AuthenticInitiation {
     /// Makes the response, mac1 filled in and mac2 zero, and derives the
-    /// session's keys. Costs three X25519. `ephemeral` is 32 random bytes used
-    /// for nothing else; `remote` is the one that authenticated the initiation.
+    /// session's keys. Costs three X25519, done together. `ephemeral` is 32
+    /// random bytes used for nothing else; `remote` is the one that
+    /// authenticated the initiation.
     pub fn respond(
         &self,
         remote: &Remote,
@@ -87,13 +89,14 @@ impl AuthenticInitiation {
         ephemeral: [u8; 32],
     ) -> Result<([u8; RESPONSE_LEN], SessionKeys), HandshakeError> {
         let ephemeral = Zeroizing::new(ephemeral);
-        let ephemeral_public = dh::public(&ephemeral);
+        let (theirs, their_static) = (Point::At(&self.ephemeral), Point::At(remote.public().as_bytes()));
+        let [public, ephemeral_ephemeral, ephemeral_static] =
+            dh::each([Point::Base, theirs, their_static].map(|point| (&*ephemeral, point)))
+                .ok_or(HandshakeError::LowOrderKey)?;
         let mut chain = self.chain.clone();
-        chain.mix_ephemeral(&ephemeral_public);
-        for theirs in [&self.ephemeral, remote.public().as_bytes()] {
-            let secret = dh::dh(&ephemeral, theirs).ok_or(HandshakeError::LowOrderKey)?;
-            chain.mix_key(&secret);
-        }
+        chain.mix_ephemeral(&public);
+        chain.mix_key(&ephemeral_ephemeral);
+        chain.mix_key(&ephemeral_static);
         let cipher_key = chain.mix_preshared(psk);
         let mut empty = [0; aead::TAG_LEN];
         aead::seal(&cipher_key, chain.hash(), &mut empty);
@@ -102,7 +105,7 @@ impl AuthenticInitiation {
             kind: TYPE_RESPONSE.into(),
             sender: local.0.into(),
             receiver: self.sender.0.into(),
-            ephemeral: ephemeral_public,
+            ephemeral: *public,
             empty,
             mac1: [0; MAC_LEN],
             mac2: [0; MAC_LEN],

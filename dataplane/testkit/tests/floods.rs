@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use weir_abi::drops::Drop;
 use weir_engine::limits::{QUARANTINE, QUARANTINE_FAILURES, STRANGERS_PER_S};
-use weir_testkit::{Client, Received, packets, seeds};
+use weir_testkit::{Client, Received, Setup, packets, seeds};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -67,6 +67,50 @@ fn a_spoofed_flood_leaves_known_peers_alone_and_the_worker_idle() {
         assert!(world.sim.gateways[A].dropped(Drop::CookieDemanded) > 10_000);
         world.sim.assert_frames_home();
     }
+}
+
+// Catches a verdict on mac1 that falls on another message of the burst, and messages that a burst forgets: one wrong mac1
+// at every place, in bursts that take every way through the lanes and, with 70, more than one batch.
+#[test]
+fn a_wrong_mac1_is_dropped_alone_at_every_place_of_a_burst() {
+    let setup = Setup {
+        burst: 100,
+        ..Setup::new(1, "192.0.2.1:51820")
+    };
+    let mut world = Clients::of(1, setup, 1);
+    let (gateway, key) = {
+        let a = &world.sim.gateways[A];
+        (a.address(), a.public_key())
+    };
+    let mut serial = 0;
+    for burst in [1, 2, 3, 8, 9, 16, 31, 70] {
+        for wrong in 0..burst {
+            let (jobs, dropped) = (world.sim.gateways[A].jobs_done, bad_mac1(&world));
+            for place in 0..burst {
+                serial += 1;
+                let mut message = packets::forged_initiation(&key, serial);
+                if place == wrong {
+                    let bit = serial as usize % 128;
+                    message[116 + bit / 8] ^= 1 << (bit % 8);
+                }
+                let from = SocketAddr::new(Ipv4Addr::new(198, 51, 100, 1).into(), 1000 + place);
+                world.sim.gateways[A].deliver(from, gateway, 0, &message);
+            }
+            world.sim.run_for(1000 * MS);
+            let told = format!("place {wrong} of {burst}");
+            assert_eq!(bad_mac1(&world), dropped + 1, "{told}");
+            let passed = world.sim.gateways[A].jobs_done - jobs;
+            assert_eq!(passed, u64::from(burst) - 1, "{told}");
+        }
+    }
+    world.initiate(0);
+    world.sim.run_for(50 * MS);
+    assert_eq!(world.poll(0), [Received::Session]);
+    world.sim.assert_frames_home();
+}
+
+fn bad_mac1(world: &Clients) -> u64 {
+    world.sim.gateways[A].dropped(Drop::BadMac1)
 }
 
 // Catches a gateway that nobody new can reach while it is under load.

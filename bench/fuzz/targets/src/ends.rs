@@ -1,8 +1,8 @@
 //! Two ends with fixed keys, for the targets of `weir-noise`.
 
-use blake2::Blake2sMac;
 use blake2::digest::consts::U16;
 use blake2::digest::{KeyInit, Mac};
+use blake2::{Blake2s256, Blake2sMac, Digest};
 use weir_abi::key::{PresharedKey, PrivateKey};
 use weir_noise::message::MAC_LEN;
 use weir_noise::{Identity, Remote};
@@ -33,7 +33,14 @@ pub(crate) fn preshared() -> PresharedKey {
 /// What everybody can do who knows the receiver's public key: a right mac1 for whatever the message says.
 pub(crate) fn repair_mac1(receiver: &Identity, message: &mut [u8]) {
     let (covered, macs) = message.split_at_mut(message.len() - 2 * MAC_LEN);
-    macs[..MAC_LEN].copy_from_slice(&mac(receiver.mac1_key(), covered));
+    macs[..MAC_LEN].copy_from_slice(&mac1(receiver, covered));
+}
+
+/// mac1 of a message to `receiver` (whitepaper section 5.4.4).
+pub(crate) fn mac1(receiver: &Identity, covered: &[u8]) -> [u8; MAC_LEN] {
+    let key = Blake2s256::new().chain_update(b"mac1----");
+    let key = key.chain_update(receiver.public().as_bytes()).finalize();
+    mac(&key, covered)
 }
 
 /// Keyed BLAKE2s with 16 bytes of output (RFC 7693), from the crate itself.

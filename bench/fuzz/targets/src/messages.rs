@@ -1,6 +1,6 @@
 //! `weir-noise`: handshake messages from bytes. Nothing that was changed anywhere but in what no key protects is taken.
 
-use crate::ends::{End, ends, mac, preshared, repair_mac1};
+use crate::ends::{End, ends, mac1, preshared, repair_mac1};
 use crate::input::Input;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
@@ -84,7 +84,7 @@ pub fn initiation(data: &[u8]) {
     let genuine = &past.initiation;
     let message = hostile(&mut Input::new(data), genuine, Some(&past.bob.identity));
     let covered = &message[..INITIATION_LEN - 2 * MAC_LEN];
-    let right = mac(past.bob.identity.mac1_key(), covered) == message[covered.len()..covered.len() + MAC_LEN];
+    let right = mac1(&past.bob.identity, covered) == message[covered.len()..covered.len() + MAC_LEN];
     assert_eq!(mac1_valid(&past.bob.identity, &message), right);
     if !right {
         // The engine goes no further.
@@ -109,8 +109,7 @@ pub fn response(data: &[u8]) {
     let genuine = &past.response;
     let message = hostile(&mut Input::new(data), genuine, Some(&past.alice.identity));
     let covered = &message[..RESPONSE_LEN - 2 * MAC_LEN];
-    let right =
-        mac(past.alice.identity.mac1_key(), covered) == message[covered.len()..covered.len() + MAC_LEN];
+    let right = mac1(&past.alice.identity, covered) == message[covered.len()..covered.len() + MAC_LEN];
     assert_eq!(mac1_valid(&past.alice.identity, &message), right);
     if !right {
         return;

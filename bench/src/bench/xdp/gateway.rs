@@ -2,6 +2,7 @@
 
 use std::net::UdpSocket;
 use std::path::PathBuf;
+use std::process::Command;
 
 use weir_noise::Keypair;
 use weir_xdp_prog::AttachMode;
@@ -13,7 +14,7 @@ use super::threads::Thread;
 use super::{Cores, Direction, frames, mode_name, sender};
 use crate::configured::Configured;
 use crate::device_config::KeyPair;
-use crate::{LabError, Result};
+use crate::{LabError, Result, programs};
 
 /// The number of the far end among our clients.
 const CLIENT: u32 = 1;
@@ -27,21 +28,33 @@ pub(super) struct Gateway {
     configured: Configured,
 }
 
+/// What a shard has received since it began.
+pub(super) struct Received {
+    /// Frames.
+    pub frames: u64,
+    /// Bursts of each class of [`super::bursts`].
+    pub bursts: [u64; 7],
+}
+
 impl Gateway {
     /// Starts it with one or two shards. The far end shakes hands on the first queue, so that its home is the first
-    /// shard, and from then on speaks from another port.
+    /// shard, and from then on speaks from another port. `aead` names the back end, where it is not to be the best.
     pub fn start(
         (lab, stores): (&Lab, &Stores),
         mode: AttachMode,
         shards: usize,
         held: &Cores,
+        aead: Option<&str>,
     ) -> Result<Self> {
         // What is no shard works beside them.
         cores::hold(&held.rest)?;
         let key = KeyPair::seeded(1);
         let interface = lab.topology().interface("gw");
         let toml = toml(lab, &interface, &key, mode, shards);
-        let mut configured = Configured::start(lab.topology(), &lab.gateway, &interface, &toml)?;
+        let mut command = Command::new(programs::weir("weir-dataplane")?);
+        command.envs(aead.map(|name| (weir_crypto::VARIABLE, name)));
+        let mut configured =
+            Configured::start_by(lab.topology(), &lab.gateway, &interface, &toml, &mut command)?;
         let pid = configured.process().pid();
         let mut threads = Vec::new();
         for (shard, core) in (0..shards).zip([held.home, held.other]) {
@@ -72,6 +85,40 @@ impl Gateway {
                 output: shard.to_string(),
             }),
         }
+    }
+}
+
+impl Gateway {
+    /// The back end that it says it uses.
+    pub fn aead(&self) -> Result<String> {
+        let status = self.configured.status()?;
+        let name = status["aead"].as_str().map(str::to_owned);
+        name.ok_or_else(|| LabError::Unreadable {
+            program: "weir status",
+            expected: "AEAD back end",
+            output: status.to_string(),
+        })
+    }
+
+    /// What its first shard has received.
+    pub fn received(&self) -> Result<Received> {
+        let status = self.configured.status()?;
+        let shard = &status["shards"][0];
+        let ports = shard["ports"].as_array().into_iter().flatten();
+        let frames = ports.filter_map(|port| port["rx_frames"].as_u64()).sum();
+        let bursts: Option<Vec<u64>> = shard["burst_sizes"]
+            .as_array()
+            .map(|classes| classes.iter().filter_map(serde_json::Value::as_u64).collect());
+        let bursts = bursts.and_then(|bursts| bursts.try_into().ok());
+        let unreadable = || LabError::Unreadable {
+            program: "weir status",
+            expected: "bursts that the shard received",
+            output: shard.to_string(),
+        };
+        Ok(Received {
+            frames,
+            bursts: bursts.ok_or_else(unreadable)?,
+        })
     }
 }
 

@@ -7,7 +7,10 @@
 
 mod aead;
 mod arriving;
+mod backends;
+mod bursts;
 mod cores;
+mod findings;
 mod forwarder;
 mod frames;
 mod gateway;
@@ -18,6 +21,7 @@ mod stores;
 mod threads;
 mod window;
 
+pub use findings::Findings;
 pub use report::Report;
 
 use std::thread;
@@ -75,6 +79,22 @@ enum Mover {
     Weir,
     /// A gateway with two shards, every packet received by the one that is not its session's home.
     HandedOver,
+}
+
+/// Takes the measure [`bursts`].
+pub(super) fn run_bursts(settings: &Settings, stage: &Stage) -> Findings {
+    let mut findings = Findings::new(settings, "bursts", "Bursts that a shard sees");
+    let ended = bursts::take_rounds(settings, stage, &mut findings);
+    findings.end(ended);
+    findings
+}
+
+/// Takes the measure [`backends`].
+pub(super) fn run_backends(settings: &Settings, stage: &Stage) -> Findings {
+    let mut findings = Findings::new(settings, "backends", "A gateway with each AEAD back end");
+    let ended = backends::take_rounds(settings, stage, &mut findings);
+    findings.end(ended);
+    findings
 }
 
 /// Takes every case in every round, saying on standard error what it finds. What ends it early is in the report.
@@ -158,13 +178,13 @@ impl Place<'_> {
                 })
             }
             Mover::Weir => {
-                let mut gateway = Gateway::start(tools, case.mode, 1, self.cores)?;
+                let mut gateway = Gateway::start(tools, case.mode, 1, self.cores, None)?;
                 let frames = self.frames(case, Some(&mut gateway.session))?;
                 let home = Worker::new(&gateway.shards[0], self.cores.home)?;
                 self.window(case, 0, &frames, &home)
             }
             Mover::HandedOver => {
-                let mut gateway = Gateway::start(tools, case.mode, 2, self.cores)?;
+                let mut gateway = Gateway::start(tools, case.mode, 2, self.cores, None)?;
                 let frames = self.frames(case, Some(&mut gateway.session))?;
                 self.hand_over(case, &frames, &gateway)
             }

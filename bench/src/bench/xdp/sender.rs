@@ -1,10 +1,11 @@
-//! Frames sent by AF_XDP from the other end of a wire, as fast as one core can.
+//! Frames sent by AF_XDP from the other end of a wire, as fast as one core can or at a pace.
 //!
 //! The receiving half of a veth pair runs where the frame is sent: this core also runs the gateway's XDP program and
 //! copies frames into its queue.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use weir_frame::Frame;
 use weir_xsk::Queue;
@@ -16,8 +17,17 @@ use super::stores::Stores;
 use super::{Case, Direction};
 use crate::Result;
 
-/// Frames sent at a time.
+/// Frames sent at a time at most.
 const BATCH: usize = 64;
+
+/// How fast frames are sent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Pace {
+    /// As fast as the core can.
+    Full,
+    /// So many a second, as evenly as the core can: what is due is sent at once, be it a single frame.
+    PerSecond(f64),
+}
 
 /// How far a sender is.
 #[derive(Default)]
@@ -39,7 +49,7 @@ pub(super) fn flood<T>(
     case: Case,
     queue: u32,
     frames: &Frames,
-    core: usize,
+    (core, pace): (usize, Pace),
     work: impl FnOnce(&Progress) -> Result<T>,
 ) -> Result<T> {
     let mut sending = open(lab, stores, case.direction, queue)?;
@@ -48,7 +58,7 @@ pub(super) fn flood<T>(
         let (progress, sending) = (&progress, &mut sending);
         let sender = scope.spawn(move || {
             cores::hold(&[core])?;
-            send(sending, frames, progress);
+            send(sending, frames, pace, progress);
             Ok(())
         });
         let worked = work(progress);
@@ -68,14 +78,15 @@ pub(super) fn open(lab: &Lab, stores: &Stores, direction: Direction, queue: u32)
     }
 }
 
-fn send(queue: &mut Queue, frames: &Frames, progress: &Progress) {
+fn send(queue: &mut Queue, frames: &Frames, pace: Pace, progress: &Progress) {
     let mut batch: Vec<Frame> = Vec::with_capacity(BATCH);
     let mut next = 0;
+    let began = Instant::now();
     while !progress.ended.load(Ordering::Relaxed) {
         if frames.once && next + BATCH > frames.count() {
             return;
         }
-        for _ in 0..BATCH {
+        for _ in 0..pace.due(began, next).min(BATCH) {
             let Some(frame) = fresh(queue, frames.at(next)) else {
                 break;
             };
@@ -89,6 +100,19 @@ fn send(queue: &mut Queue, frames: &Frames, progress: &Progress) {
         next -= batch.len();
         batch.drain(..).for_each(|frame| queue.pool().give_back(frame));
         progress.sent.fetch_add(sent as u64, Ordering::Relaxed);
+    }
+}
+
+impl Pace {
+    /// How many frames are to be sent now.
+    fn due(self, began: Instant, sent: usize) -> usize {
+        match self {
+            Self::Full => BATCH,
+            Self::PerSecond(rate) => {
+                let due = (began.elapsed().as_secs_f64() * rate) as usize;
+                due.saturating_sub(sent)
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::counters::traffic;
 use super::frames::Frames;
-use super::sender::{self, Progress};
+use super::sender::{self, Pace, Progress};
 use super::threads::Thread;
 use super::{Case, Direction, Place, arriving, ticks};
 use crate::{LabError, Namespace, Result};
@@ -89,15 +89,27 @@ impl<'a> Worker<'a> {
 }
 
 impl Place<'_> {
-    /// Has frames sent to one of the gateway's queues for a while.
+    /// Has frames sent to one of the gateway's queues for a while, as fast as can be.
     pub fn window(&self, case: Case, queue: u32, frames: &Frames, home: &Worker<'_>) -> Result<Window> {
+        self.paced(case, queue, frames, Pace::Full, home)
+    }
+
+    /// The same at a pace.
+    pub fn paced(
+        &self,
+        case: Case,
+        queue: u32,
+        frames: &Frames,
+        pace: Pace,
+        home: &Worker<'_>,
+    ) -> Result<Window> {
         let (sink, device) = match case.direction {
             Direction::Out => (&self.lab.far, self.lab.wan.name),
             Direction::In => (&self.lab.server, self.lab.lan.name),
         };
-        let core = self.cores.sender;
+        let sender = (self.cores.sender, pace);
         arriving::hold(self.lab, case.mode, self.cores)?;
-        sender::flood((self.lab, self.stores), case, queue, frames, core, |progress| {
+        sender::flood((self.lab, self.stores), case, queue, frames, sender, |progress| {
             thread::sleep(WARM_UP);
             let before = Reading::take(sink, device, progress, home)?;
             let end = Instant::now() + self.settings.duration();

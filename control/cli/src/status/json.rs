@@ -63,6 +63,7 @@ fn status(status: &Status) -> Value {
         "fwmark": status.fwmark,
         "mtu": status.mtu,
         "aead": status.aead,
+        "aead_best": status.aead_best,
         "steering": status.steering,
         "warnings": status.warnings,
         "handshake_queue": status.handshake_queue,

@@ -55,7 +55,7 @@ fn head(status: &Status, colours: bool) -> String {
         ("public key", key),
         ("port", format!("{}/udp{mark}", status.listen_port)),
         ("mtu", status.mtu.to_string()),
-        ("aead", status.aead.clone()),
+        ("aead", aead(status)),
         ("steering", status.steering.clone()),
         (
             "handshakes",
@@ -68,6 +68,15 @@ fn head(status: &Status, colours: bool) -> String {
         let _ = writeln!(text, "  {name:<11}{value}");
     }
     text
+}
+
+/// The back end in force, and the CPU's best where that is another.
+fn aead(status: &Status) -> String {
+    if status.aead == status.aead_best {
+        status.aead.clone()
+    } else {
+        format!("{}, not this CPU's best, {}", status.aead, status.aead_best)
+    }
 }
 
 fn section(text: &mut String, title: &str, table: &Table, colours: bool) {

@@ -3,12 +3,10 @@
 
 use super::{SIGMA, nonce};
 use crate::batch::Key;
-use crate::simd::avx2::{Vector, load};
+use crate::simd::avx2::{Vector, load, rotated, transposed};
 use core::arch::x86_64::{
-    _mm256_add_epi32, _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi32, _mm256_setr_epi8,
-    _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_slli_epi32, _mm256_srli_epi32,
-    _mm256_unpackhi_epi32, _mm256_unpackhi_epi64, _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
-    _mm256_xor_si256,
+    _mm256_add_epi32, _mm256_set1_epi32, _mm256_setr_epi8, _mm256_setr_epi32, _mm256_setzero_si256,
+    _mm256_shuffle_epi8, _mm256_xor_si256,
 };
 
 /// Blocks that are made at once.
@@ -211,41 +209,4 @@ fn signed<const WORDS: usize>(words: [u32; WORDS]) -> [i32; WORDS] {
 fn words(words: [u32; 8]) -> Vector {
     let [a, b, c, d, e, f, g, h] = signed(words);
     _mm256_setr_epi32(a, b, c, d, e, f, g, h)
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn rotated<const LEFT: i32, const RIGHT: i32>(x: Vector) -> Vector {
-    _mm256_or_si256(_mm256_slli_epi32::<LEFT>(x), _mm256_srli_epi32::<RIGHT>(x))
-}
-
-// Rows become columns: lane j of row i becomes lane i of row j.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn transposed(rows: [Vector; 8]) -> [Vector; 8] {
-    let [a, b, c, d, e, f, g, h] = rows;
-    let [ab, cd] = [_mm256_unpacklo_epi32(a, b), _mm256_unpacklo_epi32(c, d)];
-    let [ef, gh] = [_mm256_unpacklo_epi32(e, f), _mm256_unpacklo_epi32(g, h)];
-    let [ab_high, cd_high] = [_mm256_unpackhi_epi32(a, b), _mm256_unpackhi_epi32(c, d)];
-    let [ef_high, gh_high] = [_mm256_unpackhi_epi32(e, f), _mm256_unpackhi_epi32(g, h)];
-    let [r0, s0] = [_mm256_unpacklo_epi64(ab, cd), _mm256_unpacklo_epi64(ef, gh)];
-    let [r1, s1] = [_mm256_unpackhi_epi64(ab, cd), _mm256_unpackhi_epi64(ef, gh)];
-    let [r2, s2] = [
-        _mm256_unpacklo_epi64(ab_high, cd_high),
-        _mm256_unpacklo_epi64(ef_high, gh_high),
-    ];
-    let [r3, s3] = [
-        _mm256_unpackhi_epi64(ab_high, cd_high),
-        _mm256_unpackhi_epi64(ef_high, gh_high),
-    ];
-    [
-        _mm256_permute2x128_si256::<0x20>(r0, s0),
-        _mm256_permute2x128_si256::<0x20>(r1, s1),
-        _mm256_permute2x128_si256::<0x20>(r2, s2),
-        _mm256_permute2x128_si256::<0x20>(r3, s3),
-        _mm256_permute2x128_si256::<0x31>(r0, s0),
-        _mm256_permute2x128_si256::<0x31>(r1, s1),
-        _mm256_permute2x128_si256::<0x31>(r2, s2),
-        _mm256_permute2x128_si256::<0x31>(r3, s3),
-    ]
 }

@@ -7,8 +7,9 @@
 //! - An accumulator h comes out of [`carried`] with limbs below 2^26 + 2^11, so h plus a block is below 2^27.1, and in
 //!   32 bits.
 //! - A factor is r, clamped, or a power of r out of [`carried`]: limbs below 2^26 + 2^11, five times them below 2^28.4.
-//! - A product is below 2^55.5, the sum of five below 2^57.9, and two such columns added, as [`Lanes`] does, below
-//!   2^58.9: in 64 bits.
+//! - A product is below 2^55.5, the sum of five below 2^57.9, and two such columns, added before one carry, below 2^58.9:
+//!   in 64 bits.
+//! - The four lanes of one packet, added at its end, have limbs below 2^28.1, and [`finished`] takes them up to 2^32.
 
 use super::{CLAMP, OneTimeKey, Tag, finished, lengths, padded};
 use crate::simd::avx2::{Half, Vector, load, load_half, store};
@@ -50,8 +51,9 @@ impl Factor {
     }
 }
 
-/// The tags of `4 * SETS` texts, of each of which so many bytes are additional data, padded; lane = packet. Best where the texts are about equally long: a lane whose text ended
-/// waits for the longest. Sets are independent of each other, so that one computes while the other waits for its carry.
+/// The tags of `4 * SETS` texts, of each of which so many bytes are additional data, padded; lane = packet. Best where
+/// the texts are about equally long: a lane whose text ended waits for the longest. Sets are independent of each other,
+/// so that one computes while the other waits for its carry.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(crate) fn tags<const SETS: usize>(
@@ -142,7 +144,8 @@ pub(crate) fn tags<const SETS: usize>(
     finished_lanes(limbs, keys)
 }
 
-/// The tag of one text, of which so many bytes are additional data, padded. Lanes hold every fourth block; h counts the powers that are then missing.
+/// The tag of one text, of which so many bytes are additional data, padded. Each lane holds every fourth block and goes
+/// on by r^4; the power that it is then short of, r^4 to r, is multiplied in at the end, where lanes are added.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub(crate) fn tag(key: &OneTimeKey, text: &[u8], additional: usize) -> Tag {
@@ -425,6 +428,7 @@ fn lanes(h: Number) -> [[u64; LANES]; 5] {
 #[allow(unsafe_code)]
 mod tests {
     use super::*;
+    use crate::poly1305::exact::{self, Exact, plus, times};
     use proptest::prelude::*;
 
     /// What an accumulator's limbs and a factor's stay below.
@@ -453,30 +457,8 @@ mod tests {
         lanes(carried(sum(first, second)))
     }
 
-    /// Modulo 2^130 - 5, as (bits from 128 on, the rest), from limbs of any size, by doubling and adding.
-    fn value(limbs: &Numbers, lane: usize) -> (u128, u128) {
-        (0..5).rev().fold((0, 0), |number, limb| {
-            let shifted = (0..26).fold(number, |number, _| plus(number, number));
-            plus(shifted, (0, limbs[limb][lane].into()))
-        })
-    }
-
-    fn plus(x: (u128, u128), y: (u128, u128)) -> (u128, u128) {
-        let (low, carried) = x.1.overflowing_add(y.1);
-        let high = x.0 + y.0 + u128::from(carried);
-        let (reduced, carried) = low.overflowing_add(5);
-        match high + u128::from(carried) {
-            above if above >= 4 => (above - 4, reduced),
-            _ => (high, low),
-        }
-    }
-
-    fn times(x: (u128, u128), y: (u128, u128)) -> (u128, u128) {
-        (0..130).rev().fold((0, 0), |number, bit| {
-            let doubled = plus(number, number);
-            let set = if bit < 128 { y.1 >> bit } else { y.0 >> (bit - 128) } & 1;
-            if set == 1 { plus(doubled, x) } else { doubled }
-        })
+    fn value(limbs: &Numbers, lane: usize) -> Exact {
+        exact::value(limbs.map(|limb| limb[lane]))
     }
 
     fn check(numbers: [&Numbers; 5]) {

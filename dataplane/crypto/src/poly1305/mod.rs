@@ -4,6 +4,8 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(test)]
+pub(crate) mod exact;
 pub(crate) mod portable;
 
 use crate::batch::TAG_BYTES;
@@ -73,4 +75,48 @@ pub(crate) fn equal(made: &Tag, received: &Tag) -> bool {
     let difference = u128::from_le_bytes(*made) ^ u128::from_le_bytes(*received);
     // A whole-width difference in one comparison: there is no loop that could end early.
     core::hint::black_box(difference) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn check(limbs: [u64; 5], s: u128) {
+        let (_, low) = exact::value(limbs);
+        assert_eq!(
+            finished(limbs, s),
+            low.wrapping_add(s).to_le_bytes(),
+            "limbs {limbs:x?}, s {s:x}"
+        );
+    }
+
+    /// Catches a last reduction that is wrong where it is decided: around the prime, around 2^130, with every limb as large
+    /// as it may be, and with a carry that goes around twice.
+    #[test]
+    fn the_last_reduction_is_right_at_its_edges() {
+        const MASK: u64 = (1 << 26) - 1;
+        for first in (MASK - 10..=MASK + 10).chain([0, 5, (1 << 32) - 1, 1 << 32]) {
+            for others in [0, MASK - 1, MASK, MASK + 1, 1 << 32] {
+                for last in [0, MASK >> 1, MASK - 1, MASK, MASK + 1, 1 << 32] {
+                    for s in [0, u128::MAX] {
+                        check([first, others, others, others, last], s);
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5000))]
+
+        /// Catches the same in between.
+        #[test]
+        fn the_last_reduction_is_arithmetic_modulo_the_prime(
+            limbs in proptest::array::uniform5(prop_oneof![Just(1 << 32), Just((1 << 26) - 1), 0..=1u64 << 32]),
+            s: u128,
+        ) {
+            check(limbs, s);
+        }
+    }
 }

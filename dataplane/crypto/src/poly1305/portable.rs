@@ -35,8 +35,9 @@ impl State {
         }
     }
 
-    // h and a block have limbs below 2^27, those of r are below 2^26, and five times those below 2^28.4: a column of
-    // five products is below 2^57.8, and the carry that goes around, five times what is above 26 bits, below 2^34.2.
+    // h has limbs below 2^26 + 2^9 and with a block below 2^27.1; those of r are below 2^26, and five times those below
+    // 2^28.4: a column of five products is below 2^57.9, and the carry that goes around, five times what is above 26 bits,
+    // below 2^34.3, of which less than 2^9 reach limb 1 after its mask.
     fn absorb(&mut self, block: &[u8; 16]) {
         let mut h = limbs(u128::from_le_bytes(*block));
         // The bit that RFC 8439 2.5.1 puts above the block.

@@ -5,6 +5,8 @@ use super::opening::check_open;
 use super::packet::{Packet, back_ends, random, unchanged};
 use super::sealing::check_seal;
 use rand_core::Rng;
+use std::ops::Range;
+use std::thread;
 
 /// How often every size of batch is made.
 const SEEDS: u64 = 100;
@@ -13,18 +15,21 @@ const SEEDS: u64 = 100;
 /// every length and alignment.
 #[test]
 fn every_length_at_every_alignment() {
-    let mut random = random(1);
-    for len in 0..=2048 {
-        let packets: Vec<Packet> = (0..64)
-            .map(|offset| {
-                let padding = if offset % 3 == 0 { (16 - len % 16) % 16 } else { 0 };
-                Packet::new(&mut random, len, padding, offset)
-            })
-            .collect();
-        for aead in back_ends() {
-            check_seal(aead, &packets, "lengths");
-            check_open(aead, &packets, &unchanged(&packets), &[], "lengths");
-        }
+    in_parts(0..2049, at_every_alignment);
+}
+
+fn at_every_alignment(len: u64) {
+    let mut random = random(len);
+    let len = len as usize;
+    let packets: Vec<Packet> = (0..64)
+        .map(|offset| {
+            let padding = if offset % 3 == 0 { (16 - len % 16) % 16 } else { 0 };
+            Packet::new(&mut random, len, padding, offset)
+        })
+        .collect();
+    for aead in back_ends() {
+        check_seal(aead, &packets, "lengths");
+        check_open(aead, &packets, &unchanged(&packets), &[], "lengths");
     }
 }
 
@@ -32,28 +37,34 @@ fn every_length_at_every_alignment() {
 /// every size of batch, with lengths equal, similar and mixed.
 #[test]
 fn every_size_of_batch() {
-    for seed in 0..SEEDS {
-        let mut random = random(seed);
-        for batch in (1..=64).chain([256]) {
-            let told = format!("seed {seed}, batch of {batch}");
-            let base = random.next_u32() as usize % 300;
-            let packets: Vec<Packet> = (0..batch)
-                .map(|_| {
-                    let other = random.next_u32() as usize;
-                    let len = match seed % 4 {
-                        0 => base,
-                        1 => base + other % 40,
-                        2 => [64, 576, 64, 1500, 64, 0, 576, 65][other % 8],
-                        _ => other % (1 << ((other >> 8) % 11)),
-                    };
-                    let padding = if seed % 2 == 0 { (16 - len % 16) % 16 } else { 0 };
-                    Packet::new(&mut random, len, padding, other % 64)
-                })
-                .collect();
-            for aead in back_ends() {
-                check_seal(aead, &packets, &told);
-                check_open(aead, &packets, &unchanged(&packets), &[], &told);
-            }
+    in_parts(0..SEEDS, with_every_size);
+}
+
+fn with_every_size(seed: u64) {
+    let mut random = random(seed);
+    for batch in (1..=64).chain([256]) {
+        let told = format!("seed {seed}, batch of {batch}");
+        let base = random.next_u32() as usize % 300;
+        let packets: Vec<Packet> = (0..batch)
+            .map(|_| {
+                let other = random.next_u32() as usize;
+                let len = match seed % 4 {
+                    0 => base,
+                    1 => base + other % 40,
+                    2 => [64, 576, 64, 1500, 64, 0, 576, 65][other % 8],
+                    _ => other % (1 << ((other >> 8) % 11)),
+                };
+                let padding = if seed.is_multiple_of(2) {
+                    (16 - len % 16) % 16
+                } else {
+                    0
+                };
+                Packet::new(&mut random, len, padding, other % 64)
+            })
+            .collect();
+        for aead in back_ends() {
+            check_seal(aead, &packets, &told);
+            check_open(aead, &packets, &unchanged(&packets), &[], &told);
         }
     }
 }
@@ -73,6 +84,16 @@ fn long_packets() {
             }
         }
     }
+}
+
+// The longest tests are divided among cores.
+fn in_parts(numbers: Range<u64>, test: fn(u64)) {
+    thread::scope(|scope| {
+        for part in 0..4 {
+            let numbers = numbers.clone().skip(part).step_by(4);
+            scope.spawn(move || numbers.for_each(test));
+        }
+    });
 }
 
 /// Catches a million cases that became fewer: what the other tests check, counted.

@@ -6,9 +6,10 @@ use rand_core::Rng;
 use weir_crypto::TAG_BYTES;
 
 /// Ways to change a packet.
-const WAYS: usize = 6;
+pub const WAYS: usize = 6;
 
-fn forge(sealed: &mut Vec<u8>, way: usize, at: u32) {
+/// Changes a packet in one of the ways; `at` says where.
+pub fn forge(sealed: &mut Vec<u8>, way: usize, at: u32) {
     let (len, bit) = (sealed.len(), 1 << (at % 8));
     let text = len - TAG_BYTES;
     let at = at as usize / 8;

@@ -10,7 +10,8 @@ pub fn check_open(aead: &dyn Aead, packets: &[Packet], received: &[Vec<u8>], for
     let mut outs: Vec<Vec<u8>> = packets
         .iter()
         .zip(&lens)
-        .map(|(packet, len)| vec![CANARY; packet.offset + len + 64])
+        .enumerate()
+        .map(|(number, (packet, len))| vec![CANARY; packet.offset + len + packet.behind(number)])
         .collect();
     let sources: Vec<Vec<u8>> = packets
         .iter()

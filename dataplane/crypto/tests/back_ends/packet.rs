@@ -4,7 +4,7 @@ use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
-use weir_crypto::{Aead, Key, able};
+use weir_crypto::{Aead, Key, TAG_BYTES, able};
 
 /// Bytes around a packet that nobody may write.
 pub const CANARY: u8 = 0xc5;
@@ -27,9 +27,13 @@ impl Packet {
         let (mut key, mut plain) = ([0; 32], vec![0; len]);
         random.fill_bytes(&mut key);
         random.fill_bytes(&mut plain);
-        let counter = random.next_u64();
-        let mut sealed = plain.clone();
-        sealed.resize(len + padding, 0);
+        Self::of(key, random.next_u64(), plain, padding, offset)
+    }
+
+    pub fn of(key: Key, counter: u64, plain: Vec<u8>, padding: usize, offset: usize) -> Self {
+        let mut sealed = Vec::with_capacity(plain.len() + padding + TAG_BYTES);
+        sealed.extend_from_slice(&plain);
+        sealed.resize(plain.len() + padding, 0);
         let mut nonce = [0; 12];
         nonce[4..].copy_from_slice(&counter.to_le_bytes());
         let tag = ChaCha20Poly1305::new(&key.into())
@@ -43,6 +47,16 @@ impl Packet {
             padding,
             offset,
             sealed,
+        }
+    }
+
+    /// Bytes to keep behind a text: canaries, which show what is written there, or none at all, so that a sanitizer
+    /// sees what is only read. Both occur with `Plaintext::At` and `InPlace`, which take turns too.
+    pub fn behind(&self, number: usize) -> usize {
+        if (number / 2 + self.offset).is_multiple_of(2) {
+            64
+        } else {
+            0
         }
     }
 

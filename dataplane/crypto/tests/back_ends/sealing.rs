@@ -8,8 +8,10 @@ struct Places(Vec<Vec<u8>>);
 
 impl Places {
     fn new(packets: &[Packet], len: impl Fn(&Packet) -> usize) -> Self {
-        let place = |packet: &Packet| vec![CANARY; packet.offset + len(packet) + 64];
-        Self(packets.iter().map(place).collect())
+        let place = |(number, packet): (usize, &Packet)| {
+            vec![CANARY; packet.offset + len(packet) + packet.behind(number)]
+        };
+        Self(packets.iter().enumerate().map(place).collect())
     }
 
     fn of(&mut self, packets: &[Packet], len: impl Fn(&Packet) -> usize) -> Vec<&mut [u8]> {

@@ -16,17 +16,14 @@ use weir_abi::drops::Drop;
 use weir_frame::Path;
 use weir_noise::limits::{REKEY_ATTEMPT_TIME, REKEY_TIMEOUT_JITTER_MAX};
 use weir_noise::message::{COOKIE_REPLY_LEN, INITIATION_LEN, RESPONSE_LEN};
-use weir_noise::{Index, InitiationRefused, Initiator, Keypair, SessionKeys, Tai64n, mac1_valid};
+use weir_noise::{Index, InitiationRefused, Initiator, Keypair, SessionKeys, Tai64n};
 
 impl Shard {
-    /// An initiation arrived.
+    /// An initiation with a valid mac1 arrived.
     pub(super) fn initiation(&mut self, message: Box<[u8; INITIATION_LEN]>, path: Path, now: Now) {
         let Some(identity) = self.tables.identity.clone() else {
             return self.counters.drop(Drop::NoIdentity);
         };
-        if !mac1_valid(&identity, &message[..]) {
-            return self.counters.drop(Drop::BadMac1);
-        }
         let remote = path.remote;
         let proved = self.cookie_secret.mac2_valid(now.at, remote, &message[..]);
         let admission = if proved {
@@ -78,7 +75,7 @@ impl Shard {
         }
     }
 
-    /// A response arrived for an index of the peer at `place`.
+    /// A response with a valid mac1 arrived for an index of the peer at `place`.
     pub(super) fn response(
         &mut self,
         place: Place,
@@ -86,14 +83,6 @@ impl Shard {
         message: Box<[u8; RESPONSE_LEN]>,
         path: Path,
     ) {
-        let valid = self
-            .tables
-            .identity
-            .as_ref()
-            .is_some_and(|identity| mac1_valid(identity, &message[..]));
-        if !valid {
-            return self.counters.drop(Drop::BadMac1);
-        }
         let number = self.number;
         let Some(peer) = &mut self.peers[place as usize] else {
             return self.counters.drop(Drop::UnknownIndex);

@@ -1,6 +1,7 @@
 //! From the WAN in: datagrams are told apart, transport data is opened in batches, and what is inside goes to the
 //! host if its sender may send it.
 
+use super::macs::Unchecked;
 use super::{Now, Shard};
 use crate::access::ClassId;
 use crate::indices::{Entry, Place};
@@ -115,9 +116,6 @@ impl Shard {
     }
 
     fn message(&mut self, frame: usize, start: usize, end: usize, handed: Handed, now: Now) {
-        let Some(path) = self.held[frame].meta().path else {
-            return;
-        };
         let datagram = &self.held[frame].bytes()[start..end];
         match wireguard::classify(datagram) {
             wireguard::Message::Transport {
@@ -134,15 +132,25 @@ impl Shard {
                 }
             }
             wireguard::Message::Initiation(_) => {
-                let message = Box::new(datagram.try_into().expect("an initiation has its length"));
-                self.initiation(message, path, now);
+                let message = Unchecked {
+                    frame,
+                    start,
+                    end,
+                    answers: None,
+                };
+                self.handshake(message, now);
             }
             wireguard::Message::Response(response) => {
                 let index = Index(response.receiver.get());
                 match self.lead(index, handed) {
                     Lead::Here(place) => {
-                        let message = Box::new(datagram.try_into().expect("a response has its length"));
-                        self.response(place, index, message, path);
+                        let message = Unchecked {
+                            frame,
+                            start,
+                            end,
+                            answers: Some((place, index)),
+                        };
+                        self.handshake(message, now);
                     }
                     Lead::There(to, home) => {
                         let hops = handed.hops;
@@ -208,8 +216,9 @@ impl Shard {
         }
     }
 
-    /// Opens what waits, as one batch, and passes on what is authentic.
+    /// Takes in what waits, as one batch: handshake messages, then transport data, of which it passes on what is authentic.
     pub(super) fn open_candidates(&mut self, now: Now) {
+        self.check_handshakes(now);
         if self.candidates.is_empty() {
             return;
         }

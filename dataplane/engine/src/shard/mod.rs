@@ -6,6 +6,7 @@ mod answer;
 mod control;
 mod handshake;
 mod inbound;
+mod macs;
 mod outbound;
 mod peers;
 #[cfg(test)]
@@ -36,6 +37,7 @@ use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use weir_crypto::Aead;
+use weir_crypto::blake2s::{self, Blake2s};
 use weir_frame::{Frame, Port, PortRole};
 use weir_noise::{CookieSecret, Instant};
 
@@ -96,6 +98,7 @@ pub struct Shard {
     published: Arc<ArcSwap<Tables>>,
     tables: Arc<Tables>,
     aead: &'static dyn Aead,
+    macs: &'static dyn Blake2s,
     ports: Vec<PortSlot>,
     wan: Option<usize>,
     host: Option<usize>,
@@ -135,6 +138,7 @@ pub struct Shard {
     received: Vec<Frame>,
     held: Vec<Frame>,
     fresh: Vec<Frame>,
+    unchecked: Vec<macs::Unchecked>,
     candidates: Vec<Candidate>,
     sealing: Vec<outbound::Sealing>,
     due: Vec<(PeerId, u64)>,
@@ -160,6 +164,7 @@ impl Shard {
             published: parts.tables,
             tables,
             aead: parts.aead,
+            macs: blake2s::best(),
             ports: Vec::new(),
             wan: None,
             host: None,
@@ -190,6 +195,7 @@ impl Shard {
             received: Vec::with_capacity(256),
             held: Vec::with_capacity(256),
             fresh: Vec::with_capacity(2 * BATCH),
+            unchecked: Vec::with_capacity(BATCH),
             candidates: Vec::with_capacity(2 * BATCH),
             sealing: Vec::with_capacity(2 * BATCH),
             due: Vec::with_capacity(TIMERS_PER_POLL),
@@ -317,7 +323,11 @@ impl Shard {
                 worked = true;
                 match message {
                     Message::Datagram(frame, handed) => self.datagram(frame, handed, now),
-                    Message::Packet(frame, handed) => self.packet(frame, handed, now),
+                    Message::Packet(frame, handed) => {
+                        // It may begin a handshake in place of one to which the response waits here.
+                        self.check_handshakes(now);
+                        self.packet(frame, handed, now);
+                    }
                     Message::Adopt(peer) => {
                         self.open_candidates(now);
                         self.adopt(peer, now);

@@ -127,8 +127,8 @@ impl TunDevice {
     }
 
     /// Takes the queue of `shard` off the device, which spreads packets over the others from then on. The port of the
-    /// shard reads nothing more, counts what it is told to write as `tx_errors`, and is to be taken off epoll sets, where it
-    /// shows an error.
+    /// shard reads nothing more, counts what it is told to write as `tx_errors`, and shows an error to whoever waits on its
+    /// descriptor: its shard is to end soon.
     ///
     /// # Errors
     /// A shard that has no queue, or a device that was not made for several.
