@@ -18,9 +18,12 @@ pub(crate) fn all() -> Vec<Contender> {
     let mut all = vec![library(&Ring)];
     #[cfg(target_arch = "x86_64")]
     {
-        use weir_crypto::Avx2;
-        let both = [Avx2::detected(), Avx2::alone()].into_iter().flatten();
-        all.extend(both.map(|aead| Contender { aead, own: true }));
+        use weir_crypto::{Avx2, Avx512};
+        let own = |aead| Contender { aead, own: true };
+        let avx512 = [Avx512::detected(), Avx512::alone()].into_iter().flatten();
+        all.extend(avx512.map(|aead| own(aead)));
+        let avx2 = [Avx2::detected(), Avx2::alone()].into_iter().flatten();
+        all.extend(avx2.map(|aead| own(aead)));
     }
     #[cfg(feature = "ipsec-mb")]
     all.push(library(&crate::ipsec_mb::IpsecMb));

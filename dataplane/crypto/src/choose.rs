@@ -12,7 +12,7 @@ use thiserror::Error;
 pub const VARIABLE: &str = "WEIR_AEAD";
 
 /// Every name that may be asked for.
-const NAMES: [&str; 3] = ["avx2", "ring", "portable"];
+const NAMES: [&str; 4] = ["avx512", "avx2", "ring", "portable"];
 
 /// A back end, and what an operator should know about it.
 #[derive(Clone)]
@@ -92,6 +92,8 @@ pub fn best() -> &'static dyn Aead {
 /// unless it is asked for.
 pub fn able() -> Vec<&'static dyn Aead> {
     let mut able: Vec<&'static dyn Aead> = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    able.extend(crate::Avx512::detected().map(|avx512| avx512 as &dyn Aead));
     #[cfg(target_arch = "x86_64")]
     able.extend(crate::Avx2::detected().map(|avx2| avx2 as &dyn Aead));
     able.extend([&Ring as &dyn Aead, &Portable]);
@@ -181,7 +183,7 @@ mod tests {
         };
         assert_eq!(
             message("sse2", true),
-            "WEIR_AEAD: \"sse2\" is no back end; expected one of avx2, ring, portable"
+            "WEIR_AEAD: \"sse2\" is no back end; expected one of avx512, avx2, ring, portable"
         );
         assert_eq!(
             message("avx2", true),

@@ -10,8 +10,12 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod batch;
 pub mod blake2s;
+#[cfg(target_arch = "x86_64")]
+mod burst;
 mod chacha;
 mod choose;
 mod job;
@@ -26,6 +30,8 @@ pub mod x25519;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
 pub use batch::{Aead, Key, Open, Plaintext, Seal, TAG_BYTES};
 pub use choose::{Choice, ChooseError, VARIABLE, able, best, choose};
 pub use portable_backend::Portable;

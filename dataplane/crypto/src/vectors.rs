@@ -31,6 +31,8 @@ fn all() -> Vec<Primitives> {
     }];
     #[cfg(target_arch = "x86_64")]
     all.extend(crate::Avx2::alone().into_iter().flat_map(avx2::all));
+    #[cfg(target_arch = "x86_64")]
+    all.extend(crate::Avx512::alone().into_iter().flat_map(avx512::all));
     all
 }
 
@@ -91,6 +93,69 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     fn in_every_lane<const SETS: usize>(key: &OneTimeKey, text: &[u8], additional: usize) -> Tag {
         let made = tags(&[[key; 4]; SETS], &[[text; 4]; SETS], additional);
+        for tag in made.as_flattened() {
+            assert_eq!(*tag, made[0][0], "lanes differ");
+        }
+        made[0][0]
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+mod avx512 {
+    use super::*;
+    use crate::chacha::avx512::{LANES, Lanes, keystream};
+    use crate::poly1305::avx512::{tag, tags};
+    use crate::simd::avx512::store;
+    use core::arch::x86_64::_mm512_setzero_si512;
+
+    /// What there is where the CPU has AVX-512 with IFMA, which the argument proves.
+    pub(super) fn all(_: &crate::Avx512) -> [Primitives; 3] {
+        [
+            Primitives {
+                name: "avx512, one vector of packets",
+                // SAFETY: a value of `Avx512` was given, so the CPU was seen to have it.
+                keystream: |key, nonce, blocks| unsafe { stream(key, nonce, blocks) },
+                // SAFETY: as above.
+                tag: |key, text, additional| unsafe { in_every_lane::<1>(key, text, additional) },
+            },
+            Primitives {
+                name: "avx512, two vectors of packets",
+                // SAFETY: as above.
+                keystream: |key, nonce, blocks| unsafe { stream(key, nonce, blocks) },
+                // SAFETY: as above.
+                tag: |key, text, additional| unsafe { in_every_lane::<2>(key, text, additional) },
+            },
+            Primitives {
+                name: "avx512, one packet",
+                // SAFETY: as above.
+                keystream: |key, nonce, blocks| unsafe { stream(key, nonce, blocks) },
+                // SAFETY: as above.
+                tag: |key, text, additional| unsafe { tag(key, text, additional) },
+            },
+        ]
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn stream(key: &Key, nonce: Nonce, blocks: usize) -> Vec<u8> {
+        let lanes = Lanes::with_nonces([key; LANES], nonce.map(|word| [word; LANES]));
+        let mut bytes = Vec::new();
+        for first in (0..blocks).step_by(LANES) {
+            let numbers = core::array::from_fn(|lane| (first + lane) as u32);
+            let mut made = [_mm512_setzero_si512(); LANES];
+            keystream(&lanes, numbers, &mut made);
+            for vector in made {
+                let mut block = [0; 64];
+                store(&mut block, vector);
+                bytes.extend(block);
+            }
+        }
+        bytes
+    }
+
+    #[target_feature(enable = "avx512f,avx512ifma")]
+    fn in_every_lane<const SETS: usize>(key: &OneTimeKey, text: &[u8], additional: usize) -> Tag {
+        let made = tags(&[[key; 8]; SETS], &[[text; 8]; SETS], additional);
         for tag in made.as_flattened() {
             assert_eq!(*tag, made[0][0], "lanes differ");
         }

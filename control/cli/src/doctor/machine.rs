@@ -124,10 +124,10 @@ fn version(release: &str) -> Option<(u32, u32)> {
 #[cfg(target_arch = "x86_64")]
 fn processor() -> Finding {
     use std::arch::is_x86_feature_detected as has;
-    if has!("avx512f") && has!("avx512bw") && has!("avx512vl") {
-        Finding::ok("processor: AVX-512 and AVX2")
+    if has!("avx512f") && has!("avx512ifma") {
+        Finding::ok("processor: AVX-512 with IFMA, and AVX2")
     } else if has!("avx2") {
-        Finding::ok("processor: AVX2, without AVX-512")
+        Finding::ok("processor: AVX2, without AVX-512 and IFMA")
     } else {
         Finding::warn(
             "processor: no AVX2",

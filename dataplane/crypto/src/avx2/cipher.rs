@@ -1,7 +1,6 @@
 //! ChaCha20 over a burst: which blocks lie on the lanes together, and where their keystream goes.
 
-use super::order::Order;
-use crate::batch::Key;
+use crate::burst::{Blocks, Order, Schedule, keys_and_counters};
 use crate::chacha::BLOCK_BYTES;
 use crate::chacha::avx2::{LANES, Lanes, keystream};
 use crate::job::{Job, Text, combine};
@@ -9,14 +8,11 @@ use crate::poly1305::OneTimeKey;
 use crate::simd::avx2::{Vector, load, store};
 use core::arch::x86_64::{_mm256_setzero_si256, _mm256_xor_si256};
 
-/// Blocks that are made at once.
-const PLACES: usize = 2 * LANES;
+/// Packets side by side: a vector of them, of which two are worked on at once.
+const WIDTH: usize = LANES;
 
-/// Blocks that wait to be made, and what was made.
+/// What was made.
 pub(super) struct Cipher<'a> {
-    packets: [u8; PLACES],
-    numbers: [u32; PLACES],
-    used: usize,
     /// The packets whose keys `lanes` hold.
     loaded: [Option<[u8; LANES]>; 2],
     lanes: [Lanes; 2],
@@ -30,9 +26,6 @@ impl<'a> Cipher<'a> {
     #[target_feature(enable = "avx2")]
     pub(super) fn new(one_time: &'a mut [OneTimeKey]) -> Self {
         Self {
-            packets: [0; PLACES],
-            numbers: [0; PLACES],
-            used: 0,
             loaded: [None; 2],
             lanes: [Lanes::new([&[0; 32]; LANES], [0; LANES]); 2],
             keystream: [[_mm256_setzero_si256(); 16]; 2],
@@ -42,63 +35,31 @@ impl<'a> Cipher<'a> {
 
     /// Makes block 0 of every packet.
     #[target_feature(enable = "avx2")]
-    pub(super) fn one_time<J: Job>(&mut self, burst: &mut [J], order: &Order) {
-        for &packet in order.packets() {
-            self.add(burst, packet, 0);
-        }
-        self.flush(burst);
+    pub(super) fn keys<J: Job>(&mut self, burst: &mut [J], order: &Order) {
+        self.run(burst, Schedule::of_keys(order.packets(), WIDTH));
     }
 
     /// Makes the blocks of every packet from number `from` to its text's end.
     #[target_feature(enable = "avx2")]
-    pub(super) fn run<J: Job>(&mut self, burst: &mut [J], order: &Order, from: u32) {
-        let (eights, rest) = order.packets().as_chunks::<LANES>();
-        for &eight in eights {
-            // A packet to a lane while all of them have two blocks more; what is left is not so regular.
-            let (lasts, common) = lasts(burst, eight);
-            let mut number = from;
-            while number < common {
-                self.make::<2, J>(burst, [eight; 2], [[number; LANES], [number + 1; LANES]], PLACES);
-                number += 2;
-            }
-            for lane in 0..LANES {
-                for number in number..=lasts[lane] {
-                    self.add(burst, eight[lane], number);
-                }
-            }
-        }
-        for &packet in rest {
-            for number in from..=last(&burst[usize::from(packet)]) {
-                self.add(burst, packet, number);
-            }
-        }
-        self.flush(burst);
+    pub(super) fn texts<J: Job>(&mut self, burst: &mut [J], order: &Order, from: u32) {
+        self.run(burst, Schedule::of_texts(order.packets(), WIDTH, from));
     }
 
-    #[inline]
     #[target_feature(enable = "avx2")]
-    fn add<J: Job>(&mut self, burst: &mut [J], packet: u8, number: u32) {
-        self.packets[self.used] = packet;
-        self.numbers[self.used] = number;
-        self.used += 1;
-        if self.used == PLACES {
-            self.flush(burst);
-        }
-    }
-
-    // Lanes in excess repeat the first one's packet, and what they make is dropped.
-    #[target_feature(enable = "avx2")]
-    fn flush<J: Job>(&mut self, burst: &mut [J]) {
-        let used = core::mem::take(&mut self.used);
-        let first = self.packets[0];
-        self.packets[used..].fill(first);
-        let (packets, _) = self.packets.as_chunks();
-        let (numbers, _) = self.numbers.as_chunks();
-        let (packets, numbers) = ([packets[0], packets[1]], [numbers[0], numbers[1]]);
-        if used > LANES {
-            self.make::<2, J>(burst, packets, numbers, used);
-        } else if used > 0 {
-            self.make::<1, J>(burst, [packets[0]], [numbers[0]], used);
+    fn run<J: Job>(&mut self, burst: &mut [J], mut schedule: Schedule<'_>) {
+        while let Some(Blocks {
+            packets,
+            numbers,
+            used,
+        }) = schedule.next(burst)
+        {
+            let (packets, _) = packets.as_chunks();
+            let (numbers, _) = numbers.as_chunks();
+            if used > LANES {
+                self.make::<2, J>(burst, [packets[0], packets[1]], [numbers[0], numbers[1]], used);
+            } else {
+                self.make::<1, J>(burst, [packets[0]], [numbers[0]], used);
+            }
         }
     }
 
@@ -112,7 +73,7 @@ impl<'a> Cipher<'a> {
     ) {
         for (set, packets) in packets.into_iter().enumerate() {
             if self.loaded[set] != Some(packets) {
-                let (keys, counters) = keys(burst, packets);
+                let (keys, counters) = keys_and_counters(burst, packets);
                 self.lanes[set] = Lanes::new(keys, counters);
                 self.loaded[set] = Some(packets);
             }
@@ -136,26 +97,6 @@ impl<'a> Cipher<'a> {
             }
         }
     }
-}
-
-// The number of the last block of a job's text; 0 is the one-time key's.
-#[inline]
-fn last(job: &impl Job) -> u32 {
-    let blocks = job.ciphertext().len().div_ceil(BLOCK_BYTES);
-    u32::try_from(blocks).expect("a packet is shorter than ChaCha20's limit of 256 GiB")
-}
-
-// Closures are outside of functions with the feature, in which they would not be inlined.
-#[inline]
-fn lasts<J: Job>(burst: &[J], packets: [u8; LANES]) -> ([u32; LANES], u32) {
-    let lasts = packets.map(|packet| last(&burst[usize::from(packet)]));
-    (lasts, lasts.into_iter().min().unwrap_or(0))
-}
-
-#[inline]
-fn keys<J: Job>(burst: &[J], packets: [u8; LANES]) -> ([&Key; LANES], [u64; LANES]) {
-    let jobs = packets.map(|packet| &burst[usize::from(packet)]);
-    (jobs.map(J::key), jobs.map(J::counter))
 }
 
 #[inline]

@@ -1,25 +1,14 @@
-//! The back end of AVX2: how a batch is laid out on eight lanes of ChaCha20 and on Poly1305's.
-//!
-//! Whatever the packets' lengths, ChaCha20's work is a list of blocks, each (packet, number), eight of which are made
-//! at a time. `order` says in which order they come; block 0 of each packet is its one-time key for Poly1305.
+//! The back end of AVX2: two vectors of eight lanes for ChaCha20, and two of four for Poly1305.
 
 mod cipher;
 mod mac;
-mod order;
 mod worth;
 
 use crate::batch::{Aead, Open, Seal, TAG_BYTES};
-use crate::poly1305::{self, Tag};
+use crate::burst::{BURST, Order, SMALL, put_tags, verdicts};
 use crate::ring_backend::Ring;
 use cipher::Cipher;
-use order::Order;
 use worth::worth;
-
-/// Packets that are laid out together. Their texts fit the second-level cache.
-const BURST: usize = 64;
-
-/// A burst of so many is spared the larger one's memory.
-const SMALL: usize = 8;
 
 /// ChaCha20-Poly1305 across packets. A value of it exists only where the CPU has AVX2.
 pub struct Avx2 {
@@ -81,36 +70,19 @@ impl Aead for Avx2 {
 fn seal<const PACKETS: usize>(burst: &mut [Seal<'_>]) {
     let order = Order::new(burst);
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
-    Cipher::new(&mut keys).run(burst, &order, 0);
+    Cipher::new(&mut keys).texts(burst, &order, 0);
     mac::tags(burst, &order, &keys, &mut tags);
-    for (job, tag) in burst.iter_mut().zip(&tags) {
-        let text = job.out.len() - TAG_BYTES;
-        job.out[text..].copy_from_slice(tag);
-    }
+    put_tags(burst, &tags);
 }
 
 #[target_feature(enable = "avx2")]
 fn open<const PACKETS: usize>(burst: &mut [Open<'_>]) {
     let mut order = Order::new(burst);
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
-    Cipher::new(&mut keys).one_time(burst, &order);
+    Cipher::new(&mut keys).keys(burst, &order);
     mac::tags(burst, &order, &keys, &mut tags);
     if verdicts(burst, &tags) {
         order.retain(|packet| burst[packet].authentic);
     }
-    Cipher::new(&mut keys).run(burst, &order, 1);
-}
-
-// Judges every packet, and says whether one was forged. Nothing of such a one is decrypted.
-fn verdicts(burst: &mut [Open<'_>], tags: &[Tag]) -> bool {
-    let mut forged = false;
-    for (job, tag) in burst.iter_mut().zip(tags) {
-        let (_, received) = job.ciphertext.split_last_chunk().expect("every job is checked");
-        job.authentic = poly1305::equal(tag, received);
-        if !job.authentic {
-            job.out.fill(0);
-            forged = true;
-        }
-    }
-    forged
+    Cipher::new(&mut keys).texts(burst, &order, 1);
 }

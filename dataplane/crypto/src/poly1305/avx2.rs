@@ -11,7 +11,8 @@
 //!   in 64 bits.
 //! - The four lanes of one packet, added at its end, have limbs below 2^28.1, and [`finished`] takes them up to 2^32.
 
-use super::{CLAMP, OneTimeKey, Tag, finished, lengths, padded};
+use super::shape::{Shape, finished_lanes, finished_sum, nth, r_bytes, rests};
+use super::{CLAMP, OneTimeKey, Tag, lengths};
 use crate::simd::avx2::{Half, Vector, load, load_half, store};
 use core::arch::x86_64::{
     _mm256_add_epi64, _mm256_and_si256, _mm256_blendv_epi8, _mm256_castsi128_si256, _mm256_inserti128_si256,
@@ -129,7 +130,7 @@ pub(crate) fn tags<const SETS: usize>(
                     nth(d, block, additional),
                 ];
                 let all = gathered([&a.0, &b.0, &c.0, &d.0]);
-                let active = _mm256_setr_epi64x(a.1, b.1, c.1, d.1);
+                let active = _mm256_setr_epi64x(mask(a.1), mask(b.1), mask(c.1), mask(d.1));
                 let next = carried(product(sum(h[set], all), &r[set]));
                 for limb in 0..5 {
                     h[set][limb] = _mm256_blendv_epi8(h[set][limb], next[limb], active);
@@ -199,82 +200,10 @@ pub(crate) fn tag(key: &OneTimeKey, text: &[u8], additional: usize) -> Tag {
     finished_sum(lanes(h), key)
 }
 
-// Texts side by side. This and what follows stands in functions without the feature, because the standard library's
-// code around closures has it not, and would call them instead of inlining them.
-struct Shape<'a, const SETS: usize> {
-    /// The whole blocks.
-    blocks: [[&'a [[u8; 16]]; LANES]; SETS],
-    /// Of how many every text has that many.
-    whole: usize,
-    /// How many the longest has, with a padded one and the lengths.
-    ends: usize,
-    /// The length, if all have the same.
-    same: Option<usize>,
-}
-
-impl<'a, const SETS: usize> Shape<'a, SETS> {
-    #[inline]
-    fn new(texts: &[[&'a [u8]; LANES]; SETS]) -> Self {
-        let mut blocks: [[&[[u8; 16]]; LANES]; SETS] = [[&[]; LANES]; SETS];
-        let (mut shortest, mut longest) = (usize::MAX, 0);
-        for (blocks, text) in blocks.iter_mut().flatten().zip(texts.iter().flatten()) {
-            *blocks = text.as_chunks().0;
-            shortest = shortest.min(text.len());
-            longest = longest.max(text.len());
-        }
-        Self {
-            blocks,
-            whole: shortest / 16,
-            ends: longest.div_ceil(16) + 1,
-            same: (shortest == longest).then_some(longest),
-        }
-    }
-}
-
-// The texts' last blocks, which are not whole ones.
+// All ones or all zeros.
 #[inline]
-fn rests(texts: [&[u8]; LANES]) -> [[u8; 16]; LANES] {
-    texts.map(|text| padded(text.as_chunks::<16>().1))
-}
-
-#[inline]
-fn finished_lanes<const SETS: usize>(
-    limbs: [[[u64; LANES]; 5]; SETS],
-    keys: &[[&OneTimeKey; LANES]; SETS],
-) -> [[Tag; LANES]; SETS] {
-    let mut tags = [[[0; 16]; LANES]; SETS];
-    for set in 0..SETS {
-        for lane in 0..LANES {
-            tags[set][lane] = finished(limbs[set].map(|limb| limb[lane]), s(keys[set][lane]));
-        }
-    }
-    tags
-}
-
-#[inline]
-fn finished_sum(limbs: [[u64; LANES]; 5], key: &OneTimeKey) -> Tag {
-    finished(limbs.map(|limb| limb.iter().sum()), s(key))
-}
-
-#[inline]
-fn r_bytes<'a>(keys: &[&'a OneTimeKey; LANES]) -> [&'a [u8; 16]; LANES] {
-    keys.map(|key| &key.as_chunks().0[0])
-}
-
-// The text's block of that number, and all ones if the lane is still at work: whole blocks, a padded one, the lengths.
-#[inline]
-fn nth(text: &[u8], block: usize, additional: usize) -> ([u8; 16], i64) {
-    let (whole, rest) = text.as_chunks::<16>();
-    match block.checked_sub(whole.len()) {
-        None => (whole[block], -1),
-        Some(0) if !rest.is_empty() => (padded(rest), -1),
-        Some(after) if after == usize::from(!rest.is_empty()) => (lengths(text.len(), additional), -1),
-        Some(_) => ([0; 16], 0),
-    }
-}
-
-fn s(key: &OneTimeKey) -> u128 {
-    u128::from_le_bytes(key.as_chunks().0[1])
+fn mask(set: bool) -> i64 {
+    -i64::from(set)
 }
 
 #[inline]
@@ -458,7 +387,7 @@ mod tests {
     }
 
     fn value(limbs: &Numbers, lane: usize) -> Exact {
-        exact::value(limbs.map(|limb| limb[lane]))
+        exact::value(limbs.map(|limb| limb[lane]), 26)
     }
 
     fn check(numbers: [&Numbers; 5]) {

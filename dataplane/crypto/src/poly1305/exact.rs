@@ -24,10 +24,10 @@ pub(crate) fn times(x: Exact, y: Exact) -> Exact {
     })
 }
 
-/// What five limbs of 26 bits mean, which may be larger than that.
-pub(crate) fn value(limbs: [u64; 5]) -> Exact {
+/// What limbs of so many bits mean, which may be larger than that.
+pub(crate) fn value<const LIMBS: usize>(limbs: [u64; LIMBS], bits: u32) -> Exact {
     limbs.into_iter().rev().fold((0, 0), |number, limb| {
-        let shifted = (0..26).fold(number, |number, _| plus(number, number));
+        let shifted = (0..bits).fold(number, |number, _| plus(number, number));
         plus(shifted, (0, limb.into()))
     })
 }

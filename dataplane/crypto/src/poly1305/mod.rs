@@ -4,9 +4,13 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
 #[cfg(test)]
 pub(crate) mod exact;
 pub(crate) mod portable;
+#[cfg(target_arch = "x86_64")]
+mod shape;
 
 use crate::batch::TAG_BYTES;
 
@@ -83,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn check(limbs: [u64; 5], s: u128) {
-        let (_, low) = exact::value(limbs);
+        let (_, low) = exact::value(limbs, 26);
         assert_eq!(
             finished(limbs, s),
             low.wrapping_add(s).to_le_bytes(),

@@ -82,6 +82,8 @@ pub fn back_ends() -> Vec<&'static dyn Aead> {
     let mut all = able();
     #[cfg(target_arch = "x86_64")]
     all.extend(weir_crypto::Avx2::alone().map(|avx2| avx2 as &dyn Aead));
+    #[cfg(target_arch = "x86_64")]
+    all.extend(weir_crypto::Avx512::alone().map(|avx512| avx512 as &dyn Aead));
     all
 }
 

@@ -10,14 +10,14 @@ const CLASS_BYTES: usize = 64;
 const CLASSES: usize = 32;
 
 /// Packets by length, and how many bytes each has.
-pub(super) struct Order {
+pub(crate) struct Order {
     packets: [u8; BURST],
     used: usize,
 }
 
 impl Order {
     /// That of a burst of at most [`BURST`] jobs.
-    pub(super) fn new<J: Job>(burst: &[J]) -> Self {
+    pub(crate) fn new<J: Job>(burst: &[J]) -> Self {
         let mut packets = [0; BURST];
         let used = burst.len();
         let class = |job: &J| (job.ciphertext().len() / CLASS_BYTES).min(CLASSES - 1);
@@ -47,12 +47,12 @@ impl Order {
     }
 
     /// The packets' numbers, the longest first.
-    pub(super) fn packets(&self) -> &[u8] {
+    pub(crate) fn packets(&self) -> &[u8] {
         &self.packets[..self.used]
     }
 
     /// Leaves out packets.
-    pub(super) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         let mut kept = 0;
         for place in 0..self.used {
             if keep(self.packets[place].into()) {
