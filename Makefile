@@ -23,9 +23,10 @@ PURE_CRATES := abi wire frame crypto noise config engine testkit
 # Rust code and the XDP program; libbpf is built from its crate.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang llvm libelf-dev zlib1g-dev
 RUN_PACKAGES := iproute2 nftables wireguard-tools
-# Network namespaces and peers; then the virtual machine.
+# Network namespaces and peers; then the virtual machines.
 TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool iptables procps valgrind \
-	qemu-system-x86 busybox-static cpio kmod xz-utils
+	qemu-system-x86 busybox-static cpio kmod xz-utils \
+	bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso
 
 # A compiler and libraries for another architecture, and an emulator of its instructions.
 ARM64 := aarch64-unknown-linux-gnu
@@ -87,10 +88,11 @@ soak: test-deps build ## mixed load with faults over AF_XDP, after which every f
 		WEIR_DATAPLANE=$(abspath $(TARGET)/release/weir-dataplane) cargo test -p weir-bench --test root_xdp_soak \
 		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'") -- --nocapture
 
-test-vm: test-deps build kernels ## the tests that need other kernels, in QEMU
+test-vm: test-deps build kernels ## the tests that need other kernels, in QEMU, or other CPUs, in Bochs
 	bench/vm/selftest
 	bench/vm/af-xdp
 	bench/vm/zero-copy
+	bench/vm/avx512
 
 # Built in a folder of its own, because libbpf for this machine is built with other flags there.
 check-aarch64: build-deps ## the tests that need no privileges on an emulated aarch64; both binaries linked for it
