@@ -2,8 +2,10 @@
 
 use crate::burst::{Order, even, side_by_side};
 use crate::job::Job;
-use crate::poly1305::avx2::{LANES, tag, tags as across};
+use crate::poly1305::avx2::{tag, tags as across};
 use crate::poly1305::{OneTimeKey, Tag};
+
+pub(super) use crate::poly1305::avx2::LANES;
 
 /// The tags of a burst, by packet.
 #[inline]

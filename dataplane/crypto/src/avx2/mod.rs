@@ -5,9 +5,11 @@ mod mac;
 mod worth;
 
 use crate::batch::{Aead, Open, Seal, TAG_BYTES};
-use crate::burst::{BURST, Order, SMALL, put_tags, verdicts};
+use crate::burst::{BURST, Order, SMALL, bits, put_tags, verdicts};
+use crate::job::Job;
 use crate::ring_backend::Ring;
 use cipher::Cipher;
+use core::slice;
 use worth::worth;
 
 /// ChaCha20-Poly1305 across packets. A value of it exists only where the CPU has AVX2.
@@ -29,6 +31,17 @@ impl Avx2 {
     }
 }
 
+impl Avx2 {
+    /// What is laid on lanes, and how; the rest is ring's.
+    fn order<J: Job>(&self, burst: &[J]) -> Order {
+        if self.yields {
+            worth(burst)
+        } else {
+            Order::new(burst)
+        }
+    }
+}
+
 #[allow(unsafe_code)]
 impl Aead for Avx2 {
     fn name(&self) -> &'static str {
@@ -38,14 +51,20 @@ impl Aead for Avx2 {
     fn seal(&self, batch: &mut [Seal<'_>]) {
         for burst in batch.chunks_mut(BURST) {
             burst.iter().for_each(Seal::check);
-            if self.yields && !worth(burst) {
+            let order = self.order(burst);
+            if order.packets().is_empty() {
                 Ring.seal(burst);
-            } else if burst.len() <= SMALL {
+                continue;
+            }
+            for packet in bits(order.absent(burst.len())) {
+                Ring.seal(slice::from_mut(&mut burst[packet]));
+            }
+            if burst.len() <= SMALL {
                 // SAFETY: `self` exists, so the CPU was seen to have AVX2.
-                unsafe { seal::<SMALL>(burst) }
+                unsafe { seal::<SMALL>(burst, &order) }
             } else {
                 // SAFETY: as above.
-                unsafe { seal::<BURST>(burst) }
+                unsafe { seal::<BURST>(burst, &order) }
             }
         }
     }
@@ -53,35 +72,39 @@ impl Aead for Avx2 {
     fn open(&self, batch: &mut [Open<'_>]) {
         for burst in batch.chunks_mut(BURST) {
             burst.iter().for_each(Open::check);
-            if self.yields && !worth(burst) {
+            let order = self.order(burst);
+            if order.packets().is_empty() {
                 Ring.open(burst);
-            } else if burst.len() <= SMALL {
+                continue;
+            }
+            for packet in bits(order.absent(burst.len())) {
+                Ring.open(slice::from_mut(&mut burst[packet]));
+            }
+            if burst.len() <= SMALL {
                 // SAFETY: `self` exists, so the CPU was seen to have AVX2.
-                unsafe { open::<SMALL>(burst) }
+                unsafe { open::<SMALL>(burst, order) }
             } else {
                 // SAFETY: as above.
-                unsafe { open::<BURST>(burst) }
+                unsafe { open::<BURST>(burst, order) }
             }
         }
     }
 }
 
 #[target_feature(enable = "avx2")]
-fn seal<const PACKETS: usize>(burst: &mut [Seal<'_>]) {
-    let order = Order::new(burst);
+fn seal<const PACKETS: usize>(burst: &mut [Seal<'_>], order: &Order) {
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
-    Cipher::new(&mut keys).texts(burst, &order, 0);
-    mac::tags(burst, &order, &keys, &mut tags);
-    put_tags(burst, &tags);
+    Cipher::new(&mut keys).texts(burst, order, 0);
+    mac::tags(burst, order, &keys, &mut tags);
+    put_tags(burst, order, &tags);
 }
 
 #[target_feature(enable = "avx2")]
-fn open<const PACKETS: usize>(burst: &mut [Open<'_>]) {
-    let mut order = Order::new(burst);
+fn open<const PACKETS: usize>(burst: &mut [Open<'_>], mut order: Order) {
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
     Cipher::new(&mut keys).keys(burst, &order);
     mac::tags(burst, &order, &keys, &mut tags);
-    if verdicts(burst, &tags) {
+    if verdicts(burst, &order, &tags) {
         order.retain(|packet| burst[packet].authentic);
     }
     Cipher::new(&mut keys).texts(burst, &order, 1);

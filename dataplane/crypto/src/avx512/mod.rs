@@ -76,7 +76,7 @@ fn seal<const PACKETS: usize>(burst: &mut [Seal<'_>]) {
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
     Cipher::new(&mut keys).texts(burst, &order, 0);
     mac::tags(burst, &order, &keys, &mut tags);
-    put_tags(burst, &tags);
+    put_tags(burst, &order, &tags);
 }
 
 #[target_feature(enable = "avx512f,avx512ifma")]
@@ -85,7 +85,7 @@ fn open<const PACKETS: usize>(burst: &mut [Open<'_>]) {
     let (mut keys, mut tags) = ([[0; 32]; PACKETS], [[0; TAG_BYTES]; PACKETS]);
     Cipher::new(&mut keys).keys(burst, &order);
     mac::tags(burst, &order, &keys, &mut tags);
-    if verdicts(burst, &tags) {
+    if verdicts(burst, &order, &tags) {
         order.retain(|packet| burst[packet].authentic);
     }
     Cipher::new(&mut keys).texts(burst, &order, 1);

@@ -9,7 +9,7 @@ use crate::batch::Key;
 use crate::job::Job;
 use crate::poly1305::{BLOCK_BYTES, OneTimeKey};
 
-pub(crate) use order::Order;
+pub(crate) use order::{Order, bits};
 pub(crate) use schedule::{Blocks, PLACES, Schedule};
 pub(crate) use verdict::{put_tags, verdicts};
 

@@ -16,6 +16,14 @@ pub(crate) struct Order {
 }
 
 impl Order {
+    /// That of no packets.
+    pub(crate) fn empty() -> Self {
+        Self {
+            packets: [0; BURST],
+            used: 0,
+        }
+    }
+
     /// That of a burst of at most [`BURST`] jobs.
     pub(crate) fn new<J: Job>(burst: &[J]) -> Self {
         let mut packets = [0; BURST];
@@ -62,4 +70,35 @@ impl Order {
         }
         self.used = kept;
     }
+
+    /// Leaves out the packets at places without a bit in `keep`.
+    pub(crate) fn retain_places(&mut self, keep: u64) {
+        let mut kept = 0;
+        for place in 0..self.used {
+            if keep >> place & 1 == 1 {
+                self.packets[kept] = self.packets[place];
+                kept += 1;
+            }
+        }
+        self.used = kept;
+    }
+
+    /// The packets of a burst of `len` that are not in it, a bit each.
+    pub(crate) fn absent(&self, len: usize) -> u64 {
+        let all = u64::MAX.checked_shr((BURST - len) as u32).unwrap_or(0);
+        let present = self
+            .packets()
+            .iter()
+            .fold(0, |bits, packet| bits | 1u64 << packet);
+        all & !present
+    }
+}
+
+/// The places of the bits that are set, in order.
+pub(crate) fn bits(mut set: u64) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let place = (set != 0).then(|| set.trailing_zeros() as usize);
+        set &= set.wrapping_sub(1);
+        place
+    })
 }
