@@ -68,6 +68,15 @@ const RULES: &[Rule] = &[
         ],
         &["weir-bench", "weir-testkit"],
     ),
+    // Control knows of the data plane only its contract, and the configuration's format, which both must read alike.
+    rule("weir-model", &["weir-abi", "weir-config"], &[]),
+    rule("weir-store", &["weir-abi", "weir-model"], &[]),
+    rule("weir-api", &["weir-abi"], &[]),
+    rule(
+        "weir-control",
+        &["weir-abi", "weir-config", "weir-model", "weir-store", "weir-api"],
+        &["weir-bench"],
+    ),
     rule(
         "weir-cli",
         &["weir-abi", "weir-config", "weir-nic"],
