@@ -1,6 +1,7 @@
 //! Addresses for new clients: the next free one in each of the interface's networks.
 
 use crate::config::Config;
+use crate::interface::InterfaceAddress;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use weir_abi::prefix::Prefix;
 
@@ -17,16 +18,24 @@ pub enum AllocateError {
     NoNetwork,
 }
 
-/// One host prefix from each of the interface's networks, in their order: the lowest address that is not the
-/// interface's own, in no peer's allowed IPs, and not reserved by the network (its first address, and for IPv4 the
-/// broadcast address). Allowed IPs as wide as the network or wider reserve nothing: narrower ones may lie in them.
+/// One host prefix from each of the interface's networks, as [`allocate_from`] gives them.
 pub fn allocate(config: &Config) -> Result<Vec<Prefix>, AllocateError> {
-    let own = config.interface.addresses.iter().map(|a| Prefix::host(a.address));
-    let taken: Vec<Prefix> = own
-        .chain(config.peers.iter().flat_map(|p| p.allowed_ips.iter().copied()))
-        .collect();
+    let taken = config.peers.iter().flat_map(|p| p.allowed_ips.iter().copied());
+    allocate_from(&config.interface.addresses, taken)
+}
+
+/// One host prefix from each of the networks of the interface's `addresses`, in their order: the lowest address that is
+/// not the interface's own, in no prefix that is `taken` (the peers' allowed IPs), and not reserved by the network (its
+/// first address, and for IPv4 the broadcast address). Prefixes as wide as the network or wider reserve nothing:
+/// narrower ones may lie in them.
+pub fn allocate_from(
+    addresses: &[InterfaceAddress],
+    taken: impl IntoIterator<Item = Prefix>,
+) -> Result<Vec<Prefix>, AllocateError> {
+    let own = addresses.iter().map(|a| Prefix::host(a.address));
+    let taken: Vec<Prefix> = own.chain(taken).collect();
     let mut networks: Vec<Prefix> = Vec::new();
-    for network in config.interface.addresses.iter().map(|a| a.network()) {
+    for network in addresses.iter().map(|a| a.network()) {
         // An address without a network around it is the interface's alone.
         if network != Prefix::host(network.address()) && !networks.contains(&network) {
             networks.push(network);
