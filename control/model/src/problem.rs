@@ -9,7 +9,7 @@ const SHOWN_MAX: usize = 100;
 /// One problem of a change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
-    /// The field, as a path such as `allowed_ips/0` or `operations/3/peer/name`.
+    /// The field, as a path such as `allowed_ips[0]` or `operations[3].peer.name`.
     pub field: String,
     /// What it was; empty where it is missing or secret.
     pub value: String,
@@ -37,7 +37,7 @@ impl Problem {
         let field = if within.is_empty() {
             self.field
         } else {
-            format!("{within}/{}", self.field)
+            format!("{within}.{}", self.field)
         };
         Self { field, ..self }
     }
