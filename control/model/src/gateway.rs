@@ -65,8 +65,10 @@ impl FilePeers {
     pub fn new<'a>(peers: impl IntoIterator<Item = &'a PeerStatus>) -> Self {
         let mut file = Self::default();
         for peer in peers.into_iter().filter(|peer| peer.origin == Origin::File) {
-            file.prefixes.extend(peer.allowed_ips.iter().map(|prefix| (*prefix, peer.public_key)));
-            file.names.extend(peer.name.clone().map(|name| (name, peer.public_key)));
+            file.prefixes
+                .extend(peer.allowed_ips.iter().map(|prefix| (*prefix, peer.public_key)));
+            file.names
+                .extend(peer.name.clone().map(|name| (name, peer.public_key)));
             file.groups.extend(peer.groups.iter().cloned());
             let known = FilePeer {
                 name: peer.name.clone(),
@@ -93,7 +95,11 @@ impl GatewayFacts {
     pub fn new(status: &Status, file: Arc<FilePeers>, endpoint: Option<&Endpoint>) -> Self {
         Self {
             public_key: status.public_key,
-            addresses: status.addresses.iter().filter_map(|text| text.parse().ok()).collect(),
+            addresses: status
+                .addresses
+                .iter()
+                .filter_map(|text| text.parse().ok())
+                .collect(),
             endpoint: status.client_endpoint.clone().or_else(|| endpoint.cloned()),
             listen_port: status.listen_port,
             dns: status.dns.iter().filter_map(|text| Dns::parse(text)).collect(),
@@ -106,7 +112,9 @@ impl GatewayFacts {
 
     /// Whether `prefix` is one of the interface's own addresses.
     pub fn is_own(&self, prefix: &Prefix) -> bool {
-        self.addresses.iter().any(|own| Prefix::host(own.address) == *prefix)
+        self.addresses
+            .iter()
+            .any(|own| Prefix::host(own.address) == *prefix)
     }
 
     /// Why the data plane cannot have this peer of the store: what of it the file or the interface has already.

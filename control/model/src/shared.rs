@@ -114,7 +114,9 @@ impl<K: PartialEq, V: PartialEq> PartialEq for Shared<K, V> {
 
 impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for Shared<K, V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.parts.iter().flat_map(|part| part.iter())).finish()
+        f.debug_map()
+            .entries(self.parts.iter().flat_map(|part| part.iter()))
+            .finish()
     }
 }
 

@@ -64,9 +64,18 @@ pub(crate) fn differences(
 ) -> Vec<Difference> {
     let (Some(old), Some(new)) = (before, after) else {
         let whole = |fields: &Fields| {
-            Value::Object(fields.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect::<Map<_, _>>())
+            Value::Object(
+                fields
+                    .iter()
+                    .map(|(k, v)| ((*k).to_owned(), v.clone()))
+                    .collect::<Map<_, _>>(),
+            )
         };
-        return vec![Difference::new(path.to_owned(), before.map(whole), after.map(whole))];
+        return vec![Difference::new(
+            path.to_owned(),
+            before.map(whole),
+            after.map(whole),
+        )];
     };
     changed(old, new, secret)
         .map(|field| {
@@ -84,7 +93,8 @@ pub(crate) fn facts(
 ) -> (Facts, Facts) {
     let all = |fields: Option<&Fields>| -> Facts {
         let each = fields.into_iter().flatten();
-        each.map(|(field, value)| ((*field).to_owned(), words(value))).collect()
+        each.map(|(field, value)| ((*field).to_owned(), words(value)))
+            .collect()
     };
     let (Some(old), Some(new)) = (before, after) else {
         return (all(before), all(after));
@@ -133,10 +143,16 @@ pub(crate) fn peer(peer: &Peer) -> Fields {
         ("allowed_ips", Some(texts(&prefixes))),
         ("endpoint", peer.endpoint.as_ref().map(|e| e.to_string().into())),
         ("persistent_keepalive", peer.persistent_keepalive.map(Value::from)),
-        ("preshared_key", peer.preshared_key.as_ref().map(|_| SECRET.into())),
+        (
+            "preshared_key",
+            peer.preshared_key.as_ref().map(|_| SECRET.into()),
+        ),
         ("disabled", peer.disabled.then_some(true.into())),
         ("expires_at", peer.expires_at.map(|at| at.to_string().into())),
-        ("notes", (!peer.notes.is_empty()).then(|| peer.notes.clone().into())),
+        (
+            "notes",
+            (!peer.notes.is_empty()).then(|| peer.notes.clone().into()),
+        ),
     ];
     present(fields)
 }
@@ -146,7 +162,10 @@ pub(crate) fn user(user: &User) -> Fields {
         ("role", Some(user.role.name().into())),
         ("password", Some(SECRET.into())),
         ("disabled", user.disabled.then_some(true.into())),
-        ("must_change_password", user.must_change_password.then_some(true.into())),
+        (
+            "must_change_password",
+            user.must_change_password.then_some(true.into()),
+        ),
     ])
 }
 
@@ -176,8 +195,14 @@ pub(crate) fn settings(settings: &Settings) -> Fields {
             "alerts.refused_handshakes_per_minute",
             Some(alerts.refused_handshakes_per_minute.into()),
         ),
-        ("alerts.cookie_replies_per_minute", Some(alerts.cookie_replies_per_minute.into())),
-        ("alerts.decrypt_failures_per_minute", Some(alerts.decrypt_failures_per_minute.into())),
+        (
+            "alerts.cookie_replies_per_minute",
+            Some(alerts.cookie_replies_per_minute.into()),
+        ),
+        (
+            "alerts.decrypt_failures_per_minute",
+            Some(alerts.decrypt_failures_per_minute.into()),
+        ),
         ("alerts.drops_per_mille", Some(alerts.drops_per_mille.into())),
         ("alerts.expiry_days", Some(alerts.expiry_days.into())),
     ])
@@ -232,5 +257,8 @@ fn target(target: &Target) -> String {
 }
 
 fn present<const N: usize>(fields: [(&'static str, Option<Value>); N]) -> Fields {
-    fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()
+    fields
+        .into_iter()
+        .filter_map(|(field, value)| Some((field, value?)))
+        .collect()
 }

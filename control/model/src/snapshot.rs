@@ -94,7 +94,11 @@ impl Snapshot {
     fn remove_peer(&mut self, key: &PublicKey) -> Option<Arc<Peer>> {
         let peer = self.peers.remove(key)?;
         // A name or prefix may have gone to another peer already, within one set of changes.
-        if let Some(name) = peer.name.as_ref().filter(|name| self.names.get(*name) == Some(key)) {
+        if let Some(name) = peer
+            .name
+            .as_ref()
+            .filter(|name| self.names.get(*name) == Some(key))
+        {
             self.names.remove(name);
         }
         for prefix in &peer.allowed_ips {
