@@ -40,6 +40,12 @@ impl Shard {
             return;
         };
         let due = peer.timers.expire(now.at, jitter);
+        if peer.life.deadline() <= now.at {
+            self.live(place, now, |life, standing| life.expire(now, standing));
+        }
+        if due.retransmit || due.gave_up {
+            self.note_unanswered(place, due.gave_up, now);
+        }
         if due.gave_up {
             self.drop_queued(place, Drop::HandshakeFailed);
             if let Some(id) = self.id_at(place) {
@@ -50,6 +56,7 @@ impl Shard {
             self.zero(place, now);
         }
         if due.initiate {
+            self.live(place, now, |life, _| life.unanswered_data(now));
             self.forget_local_address(place);
         }
         if due.retransmit {
@@ -91,7 +98,7 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        let Some(deadline) = peer.timers.deadline() else {
+        let Some(deadline) = peer.deadline() else {
             return;
         };
         if Wheel::tick(deadline) < peer.on_wheel {
