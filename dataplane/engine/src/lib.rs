@@ -33,7 +33,8 @@ pub use limiter::Rates;
 pub use mesh::{Alarm, Links, mesh};
 pub use routes::Routes;
 pub use shard::{
-    Command, DeniedFlow, Event, Now, PeerSnapshot, PortSnapshot, QueueSnapshot, Shard, ShardParts, Snapshot, Wanted,
+    Command, DeniedFlow, Event, Now, PeerSnapshot, PortSnapshot, QueueSnapshot, Shard, ShardParts, Snapshot,
+    Wanted,
 };
 pub use slots::{Slot, SlotTable};
 pub use tables::{PeerFacts, PeerId, Remembered, Tables};

@@ -215,7 +215,10 @@ impl Life {
             (PeerState::Handshaking | PeerState::Disconnected, StateReason::WrongPresharedKey) => {
                 self.become_state(PeerState::Handshaking, StateReason::WrongPresharedKey, now);
             }
-            (PeerState::Init | PeerState::Handshaking | PeerState::Disconnected | PeerState::Connected, _) => {
+            (
+                PeerState::Init | PeerState::Handshaking | PeerState::Disconnected | PeerState::Connected,
+                _,
+            ) => {
                 let reason = if again {
                     StateReason::ResponseUnconfirmed
                 } else {

@@ -123,7 +123,10 @@ mod tests {
         for n in 1..10_000 {
             refusals.note(now(1), source(n), RefusedWhy::WrongMac1, None);
         }
-        let kept: Vec<_> = refusals.iter().map(|refused| (refused.why, refused.source)).collect();
+        let kept: Vec<_> = refusals
+            .iter()
+            .map(|refused| (refused.why, refused.source))
+            .collect();
         assert_eq!(kept.len(), 1 + REFUSALS_EACH);
         assert!(kept.contains(&(RefusedWhy::OldTimestamp, source(0))));
         assert!(kept.contains(&(RefusedWhy::WrongMac1, source(9_999))));
@@ -146,6 +149,9 @@ mod tests {
         }
         assert_eq!(looks, 10 * REFUSALS_LOOKED_AT_PER_S);
         assert_eq!(words, 10 * REFUSALS_TOLD_PER_S);
-        assert!(refusals.may_look(now(10_000).at, RefusedWhy::TooMany), "another kind has its own");
+        assert!(
+            refusals.may_look(now(10_000).at, RefusedWhy::TooMany),
+            "another kind has its own"
+        );
     }
 }

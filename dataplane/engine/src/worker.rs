@@ -16,7 +16,8 @@ use weir_abi::refused::RefusedWhy;
 use weir_frame::Path;
 use weir_noise::message::{INITIATION_LEN, RESPONSE_LEN};
 use weir_noise::{
-    HandshakeError, Identity, Index, Initiator, Instant, OpenedInitiation, SessionKeys, Tai64n, TimestampSource, initiate,
+    HandshakeError, Identity, Index, Initiator, Instant, OpenedInitiation, SessionKeys, Tai64n,
+    TimestampSource, initiate,
 };
 use zeroize::Zeroizing;
 
@@ -284,7 +285,9 @@ impl Worker {
         let peer = tables.peer_by_key(&opened.static_key);
         let peer = peer.ok_or((Drop::UnknownPeer, claimed))?;
         let remote = peer.remote(identity).ok_or((Drop::BadHandshake, claimed))?;
-        let authentic = opened.authenticate(remote).map_err(|_| (Drop::BadHandshake, claimed))?;
+        let authentic = opened
+            .authenticate(remote)
+            .map_err(|_| (Drop::BadHandshake, claimed))?;
         let ephemeral = self.ephemeral();
         let (response, keys) = authentic
             .respond(remote, &peer.preshared_key, index, ephemeral)

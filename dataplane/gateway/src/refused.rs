@@ -81,7 +81,9 @@ mod tests {
         let latest = latest(all);
         assert_eq!(latest.len(), REFUSED_MAX);
         assert!(latest.is_sorted_by_key(|refused| refused.unix_ms));
-        let old = latest.iter().filter(|refused| refused.why == RefusedWhy::OldTimestamp);
+        let old = latest
+            .iter()
+            .filter(|refused| refused.why == RefusedWhy::OldTimestamp);
         assert_eq!(old.count(), 9);
         assert_eq!(latest.last().map(|refused| refused.unix_ms), Some(1499));
     }
@@ -94,7 +96,12 @@ mod tests {
             peer: Some(key),
             ..refused(unix_ms, 1, RefusedWhy::OldTimestamp)
         };
-        let all = vec![of_key(2, keys[0]), of_key(5, keys[1]), of_key(3, keys[0]), of_key(1, keys[0])];
+        let all = vec![
+            of_key(2, keys[0]),
+            of_key(5, keys[1]),
+            of_key(3, keys[0]),
+            of_key(1, keys[0]),
+        ];
         let last = by_key(all);
         assert_eq!(keys.map(|key| last[&key].unix_ms), [3, 5]);
     }

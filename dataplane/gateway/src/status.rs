@@ -171,7 +171,9 @@ fn peer_status(
 fn last_refusal(facts: &PeerFacts, life: &LifeSnapshot, refused: &Refused) -> Option<RefusedHandshake> {
     let claimed = refused.get(&facts.public_key).copied();
     let own = life.refusal.as_deref().copied();
-    own.into_iter().chain(claimed).max_by_key(|refused| refused.unix_ms)
+    own.into_iter()
+        .chain(claimed)
+        .max_by_key(|refused| refused.unix_ms)
 }
 
 fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (Health, Option<String>) {

@@ -18,7 +18,7 @@ use weir_abi::refused::RefusedWhy;
 use weir_frame::Path;
 use weir_noise::limits::{REKEY_ATTEMPT_TIME, REKEY_TIMEOUT_JITTER_MAX};
 use weir_noise::message::{COOKIE_REPLY_LEN, INITIATION_LEN, RESPONSE_LEN};
-use weir_noise::{Index, Instant, InitiationRefused, Initiator, Keypair, SessionKeys, Tai64n};
+use weir_noise::{Index, InitiationRefused, Initiator, Instant, Keypair, SessionKeys, Tai64n};
 
 impl Shard {
     /// An initiation with a valid mac1 arrived.
@@ -409,6 +409,9 @@ impl Shard {
         let id = peer.id();
         self.counters.initiations += 1;
         self.send_message(&message[..], path);
+        if failing {
+            self.note_unanswered(place, now);
+        }
         self.live(place, now, |life, standing| life.initiated(now, standing));
         self.schedule(place);
         if failing {

@@ -322,7 +322,7 @@ impl Shard {
             // First, for the session that it confirms may be the renewal of one that is nearly over.
             self.confirm(place, candidate.index, now);
         }
-        if away {
+        if away && !confirms {
             self.live(place, now, |life, standing| life.heard(now, standing));
         }
         if confirms || old {

@@ -76,7 +76,9 @@ impl Shard {
         let Some(facts) = facts else {
             self.moved.remove(&id);
             if let Some(&place) = self.by_id.get(&id) {
-                let key = self.peers[place as usize].as_ref().map(|peer| peer.facts.public_key);
+                let key = self.peers[place as usize]
+                    .as_ref()
+                    .map(|peer| peer.facts.public_key);
                 self.remove(place, now);
                 key.into_iter().for_each(|key| self.tell_removed(key));
             }

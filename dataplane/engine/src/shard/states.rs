@@ -38,21 +38,13 @@ impl Shard {
         });
     }
 
-    /// Our initiation to the peer found no answer until now: its timer says so.
-    pub(super) fn note_unanswered(&mut self, place: Place, gave_up: bool, now: Now) {
-        let Some(peer) = &mut self.peers[place as usize] else {
-            return;
-        };
+    /// Our last initiation to the peer found no answer until now: the next has left, or none will.
+    pub(super) fn note_unanswered(&mut self, place: Place, now: Now) {
+        let peer = self.peers[place as usize].as_ref();
         // One that could not be sent, or of which the answer is being looked at, is not unanswered.
-        if peer.unanswered == 0 || peer.handshake.is_checked() {
-            return;
+        if peer.is_some_and(|peer| peer.unanswered > 0 && !peer.handshake.is_checked()) {
+            self.live(place, now, |life, standing| life.unanswered(now, standing));
         }
-        self.live(place, now, |life, standing| {
-            life.unanswered(now, standing);
-            if gave_up {
-                life.gave_up(now, standing);
-            }
-        });
     }
 
     /// A handshake message that cost its sender nothing is refused: a few of them are looked at.

@@ -43,11 +43,10 @@ impl Shard {
         if peer.life.deadline() <= now.at {
             self.live(place, now, |life, standing| life.expire(now, standing));
         }
-        if due.retransmit || due.gave_up {
-            self.note_unanswered(place, due.gave_up, now);
-        }
         if due.gave_up {
             self.drop_queued(place, Drop::HandshakeFailed);
+            self.note_unanswered(place, now);
+            self.live(place, now, |life, standing| life.gave_up(now, standing));
             if let Some(id) = self.id_at(place) {
                 self.tell(Event::GaveUp(id));
             }
