@@ -82,8 +82,14 @@ impl Store {
             algorithm,
         };
         let mode = mode_of(&path)?;
+        let is_fresh = mode.is_none() && files::any_of_a_store(directory).is_none();
+        // A new store's history comes first: were it last, one that is killed in between would miss it ever after.
+        let made = match is_fresh {
+            true => Some(open_history(&place, Mode::Durable, true, now)?),
+            false => None,
+        };
         let (found, mode) = match mode {
-            None if files::any_of_a_store(directory).is_none() => {
+            None if is_fresh => {
                 StateFile::make(&path, &key, algorithm, &Contents::empty(now))?;
                 (Found::Fresh, Mode::Durable)
             }
@@ -102,8 +108,10 @@ impl Store {
             opened => (opened?, found),
         };
         let (file, state, manifest) = opened;
-        let is_fresh = matches!(found, Found::Fresh);
-        let (history, history_lost) = open_history(&place, mode, is_fresh)?;
+        let (history, history_lost) = match made {
+            Some(made) => made,
+            None => open_history(&place, mode, false, now)?,
+        };
         let shared = Shared {
             directory: directory.to_owned(),
             path,
@@ -337,6 +345,7 @@ fn open_history(
     place: &Place<'_>,
     mode: Mode,
     is_fresh: bool,
+    now: Timestamp,
 ) -> Result<(History, Option<String>), StoreError> {
     let own = HistoryPlace {
         path: place.directory.join(files::HISTORY),
@@ -345,8 +354,8 @@ fn open_history(
         mode,
     };
     let lost = if own.exists() {
-        match own.open_or_make() {
-            Ok((file, loaded)) => return Ok((History::new(own, Some(file), loaded), None)),
+        match own.open() {
+            Ok((file, loaded)) => return Ok((History::new(own, file, loaded), None)),
             Err(error) if error.is_damage() && mode == Mode::Durable => {
                 let kept = own.put_aside()?;
                 Some(format!("{error}; it is kept as {}", kept.display()))
@@ -360,8 +369,7 @@ fn open_history(
     let loaded = newest.map_or_else(Loaded::default, |(_, contents)| {
         Loaded::of_copy(contents.boot_id, contents.history)
     });
-    // The first flush makes the file.
-    Ok((History::new(own, None, loaded), lost))
+    Ok((History::anew(own, loaded, now), lost))
 }
 
 fn make_directory(directory: &Path) -> Result<(), StoreError> {

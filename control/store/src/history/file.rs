@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -56,40 +55,39 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens the file, or makes it where there is none.
-    pub(crate) fn open_or_make(&self) -> Result<(HistoryFile, Loaded), StoreError> {
+    /// Opens the file and reads its peers.
+    pub(crate) fn open(&self) -> Result<(HistoryFile, Loaded), StoreError> {
         let failed = |error| StoreError::from_io(&self.path, error);
-        let opened = File::options()
+        let file = File::options()
             .read(true)
             .write(self.mode == Mode::Durable)
-            .open(&self.path);
-        match opened {
-            Ok(file) => {
-                let (blocks, _) = BlockFile::open(file, &self.path, &self.key, self.mode)?;
-                let file = HistoryFile::with(&self.path, blocks)?;
-                let loaded = file.load()?;
-                Ok((file, loaded))
-            }
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let partial = files::beside(&self.path);
-                let file = File::options()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .mode(0o600)
-                    .open(&partial)
-                    .map_err(failed)?;
-                let (blocks, _) = BlockFile::create(file, &self.key, self.algorithm);
-                let file = HistoryFile::with(&self.path, blocks)?;
-                file.write(&mut HashMap::new(), &[], 0, [0; 16], Timestamp::UNIX_EPOCH)?;
-                // The open file goes with the name.
-                fs::rename(&partial, &self.path).map_err(failed)?;
-                files::sync_directory(&self.path).map_err(failed)?;
-                Ok((file, Loaded::default()))
-            }
-            Err(error) => Err(failed(error)),
-        }
+            .open(&self.path)
+            .map_err(failed)?;
+        let (blocks, _) = BlockFile::open(file, &self.path, &self.key, self.mode)?;
+        let file = HistoryFile::with(&self.path, blocks)?;
+        let loaded = file.load()?;
+        Ok((file, loaded))
+    }
+
+    /// Makes the file with these peers, whole, and opens it.
+    pub(super) fn make(&self, contents: &mut Loaded, now: Timestamp) -> Result<HistoryFile, StoreError> {
+        let failed = |error| StoreError::from_io(&self.path, error);
+        let partial = files::beside(&self.path);
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&partial)
+            .map_err(failed)?;
+        let (blocks, _) = BlockFile::create(file, &self.key, self.algorithm);
+        let file = HistoryFile::with(&self.path, blocks)?;
+        file.write(contents, &[], now)?;
+        // The open file goes with the name.
+        fs::rename(&partial, &self.path).map_err(failed)?;
+        files::sync_directory(&self.path).map_err(failed)?;
+        Ok(file)
     }
 
     /// Whether the file is there.
@@ -164,24 +162,25 @@ impl HistoryFile {
     /// Writes everything that changed, in one commit.
     pub(super) fn write(
         &self,
-        peers: &mut HashMap<PublicKey, Known>,
+        contents: &mut Loaded,
         forgotten: &[PublicKey],
-        next_id: u32,
-        boot_id: [u8; 16],
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let mut transaction = self.database.begin_write().map_err(|error| self.fault(error))?;
         transaction.set_quick_repair(true);
         {
             let mut meta = transaction.open_table(META).map_err(|error| self.fault(error))?;
-            let row = encode(&Meta { next_id, boot_id });
+            let row = encode(&Meta {
+                next_id: contents.next_id,
+                boot_id: contents.boot_id,
+            });
             meta.insert((), row.as_slice())
                 .map_err(|error| self.fault(error))?;
             let mut table = transaction.open_table(PEERS).map_err(|error| self.fault(error))?;
             for key in forgotten {
                 table.remove(key.as_bytes()).map_err(|error| self.fault(error))?;
             }
-            for (key, known) in peers.iter().filter(|(_, known)| known.is_dirty) {
+            for (key, known) in contents.peers.iter().filter(|(_, known)| known.is_dirty) {
                 let row = encode(&Stored {
                     id: known.id,
                     history: known.history,
@@ -192,7 +191,7 @@ impl HistoryFile {
             }
         }
         for resolution in Resolution::ALL {
-            self.write_series(&transaction, resolution, peers, now)?;
+            self.write_series(&transaction, resolution, &mut contents.peers, now)?;
         }
         transaction.commit().map_err(|error| self.fault(error))
     }

@@ -40,23 +40,31 @@ struct Inner {
     place: Place,
     /// The file; none where it could not be opened or written: then everything stays in memory until it can.
     file: Option<HistoryFile>,
-    peers: HashMap<PublicKey, Known>,
+    contents: Loaded,
     /// Peers forgotten since the last flush, whose rows are still in the file.
     forgotten: Vec<PublicKey>,
-    next_id: u32,
-    /// The data plane whose counters were seen last.
-    boot_id: [u8; 16],
 }
 
 impl History {
-    pub(crate) fn new(place: Place, file: Option<HistoryFile>, loaded: Loaded) -> Self {
+    pub(crate) fn new(place: Place, file: HistoryFile, contents: Loaded) -> Self {
+        Self::with(place, Some(file), contents)
+    }
+
+    /// Makes a new file that goes on from what a copy kept; where the disk takes none now, a later flush does.
+    pub(crate) fn anew(place: Place, mut contents: Loaded, now: Timestamp) -> Self {
+        let file = match place.mode {
+            Mode::Durable => place.make(&mut contents, now).ok(),
+            Mode::Overlay => None,
+        };
+        Self::with(place, file, contents)
+    }
+
+    fn with(place: Place, file: Option<HistoryFile>, contents: Loaded) -> Self {
         let inner = Inner {
             place,
             file,
-            peers: loaded.peers,
+            contents,
             forgotten: Vec::new(),
-            next_id: loaded.next_id,
-            boot_id: loaded.boot_id,
         };
         Self {
             inner: Mutex::new(inner),
@@ -72,7 +80,7 @@ impl History {
     /// zero when it starts; a counter that fell was started anew as well. Costs no I/O.
     pub fn observe(&self, boot_id: [u8; 16], observations: &[Observation], now: Timestamp) {
         let mut inner = self.inner();
-        let inner = &mut *inner;
+        let inner = &mut inner.contents;
         if inner.boot_id != boot_id {
             inner.boot_id = boot_id;
             inner.peers.values_mut().for_each(Known::restart);
@@ -104,7 +112,7 @@ impl History {
         }
         inner.file = None;
         inner.place.put_aside()?;
-        inner.peers.values_mut().for_each(Known::touch);
+        inner.contents.peers.values_mut().for_each(Known::touch);
         inner.write(now)?;
         Ok(Some(format!(
             "{error}; series of traffic begin anew, totals go on"
@@ -114,6 +122,7 @@ impl History {
     /// Totals of one peer; zero for one that was never observed.
     pub fn totals(&self, peer: &PublicKey) -> Totals {
         self.inner()
+            .contents
             .peers
             .get(peer)
             .map(|known| known.history.totals)
@@ -129,7 +138,7 @@ impl History {
         to: Timestamp,
     ) -> Result<Vec<Point>, StoreError> {
         let inner = self.inner();
-        let Some(known) = inner.peers.get(peer) else {
+        let Some(known) = inner.contents.peers.get(peer) else {
             return Ok(Vec::new());
         };
         let buckets = resolution.bucket(from)..=resolution.bucket(to);
@@ -157,7 +166,7 @@ impl History {
     /// Forgets a peer that is no more: its totals with the next flush, its series as they grow old.
     pub fn forget(&self, peer: &PublicKey) {
         let mut inner = self.inner();
-        if inner.peers.remove(peer).is_some() {
+        if inner.contents.peers.remove(peer).is_some() {
             inner.forgotten.push(*peer);
         }
     }
@@ -165,8 +174,9 @@ impl History {
     /// What a copy keeps of the history.
     pub(crate) fn snapshot(&self) -> ([u8; 16], Vec<(PublicKey, PeerHistory)>) {
         let inner = self.inner();
-        let peers = inner.peers.iter().map(|(key, known)| (*key, known.history));
-        (inner.boot_id, peers.collect())
+        let contents = &inner.contents;
+        let peers = contents.peers.iter().map(|(key, known)| (*key, known.history));
+        (contents.boot_id, peers.collect())
     }
 
     /// Writes what is left and closes the file in order.
@@ -183,7 +193,7 @@ impl Inner {
         self.file = None;
         if let Ok(Some(mode)) = mode_of(&self.place.path) {
             self.place.mode = mode;
-            self.file = self.place.open_or_make().ok().map(|(file, _)| file);
+            self.file = self.place.open().ok().map(|(file, _)| file);
         }
     }
 
@@ -194,14 +204,19 @@ impl Inner {
         if self.place.mode == Mode::Overlay {
             return Err(StoreError::ReadOnly(self.place.path.clone()));
         }
-        if self.file.is_none() {
-            let (file, _) = self.place.open_or_make()?;
-            self.file = Some(file);
-        }
-        let file = self.file.as_ref().expect("it was opened just above");
-        file.write(&mut self.peers, &self.forgotten, self.next_id, self.boot_id, now)?;
+        let file = match self.file.take() {
+            Some(file) => file,
+            None if self.place.exists() => self.place.open()?.0,
+            None => self.place.make(&mut self.contents, now)?,
+        };
+        let written = file.write(&mut self.contents, &self.forgotten, now);
+        self.file = Some(file);
+        written?;
         self.forgotten.clear();
-        self.peers.values_mut().for_each(|known| known.flushed(now));
+        self.contents
+            .peers
+            .values_mut()
+            .for_each(|known| known.flushed(now));
         Ok(())
     }
 }
@@ -210,7 +225,9 @@ impl Inner {
 #[derive(Default)]
 pub(crate) struct Loaded {
     pub(crate) peers: HashMap<PublicKey, Known>,
+    /// The greatest number that a peer was given.
     pub(crate) next_id: u32,
+    /// The data plane whose counters were seen last.
     pub(crate) boot_id: [u8; 16],
 }
 
