@@ -9,7 +9,6 @@ use crate::peer::Handshake;
 use crate::slots::Slot;
 use crate::tables::PeerId;
 use crate::worker::{Job, Outcome};
-use core::net::SocketAddr;
 use core::time::Duration;
 use rand_core::Rng;
 use std::sync::Arc;
@@ -55,11 +54,6 @@ impl Shard {
             Admission::SourceLimited => self.too_many(Drop::SourceLimited, remote, now),
             Admission::Quarantined => self.too_many(Drop::Quarantined, remote, now),
         }
-    }
-
-    fn too_many(&mut self, reason: Drop, source: SocketAddr, now: Now) {
-        self.counters.drop(reason);
-        self.sample_refused(Some(source), RefusedWhy::TooMany, now);
     }
 
     fn ask_worker_to_respond(&mut self, message: Box<[u8; INITIATION_LEN]>, path: Path, proved: bool) {
@@ -137,7 +131,10 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        if peer.path.is_none() || self.tables.identity.is_none() {
+        if peer.path.is_none() {
+            return self.live(place, now, |life, _| life.lost(now));
+        }
+        if self.tables.identity.is_none() {
             return;
         }
         if peer.timers.request_handshake(now.at) {
