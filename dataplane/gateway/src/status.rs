@@ -322,6 +322,7 @@ fn shard_status(snapshot: &Snapshot, cards: &[Arc<Card>]) -> ShardStatus {
         burst_sizes: counters.burst_sizes,
         packet_latency: counters.packet_latency,
         handshake_latency: counters.handshake_latency,
+        response_latency: counters.response_latency,
         queues: snapshot.queues.iter().map(queue_status).collect(),
     }
 }

@@ -37,7 +37,7 @@ impl Shard {
             self.tell(Event::UnderLoad(self.number));
         }
         match admission {
-            Admission::Admit => self.ask_worker_to_respond(message, path, proved),
+            Admission::Admit => self.ask_worker_to_respond(message, path, proved, now),
             Admission::DemandCookie => {
                 let mut nonce = [0; 24];
                 self.random.fill_bytes(&mut nonce);
@@ -56,7 +56,13 @@ impl Shard {
         }
     }
 
-    fn ask_worker_to_respond(&mut self, message: Box<[u8; INITIATION_LEN]>, path: Path, proved: bool) {
+    fn ask_worker_to_respond(
+        &mut self,
+        message: Box<[u8; INITIATION_LEN]>,
+        path: Path,
+        proved: bool,
+        now: Now,
+    ) {
         let random = self.random.next_u32();
         let Some(slot) = self.tables.slots.some_slot(self.number, random) else {
             // A shard that lost all its slots is about to end; the initiator tries again.
@@ -68,6 +74,7 @@ impl Shard {
             index,
             message,
             path,
+            arrived: now.at,
             proved,
         };
         if self.stranger_jobs.try_send(job).is_err() {
@@ -246,6 +253,7 @@ impl Shard {
         match outcome {
             Outcome::Responded {
                 path,
+                arrived,
                 timestamp,
                 response,
                 keys,
@@ -258,6 +266,8 @@ impl Shard {
                     self.release(keys.local);
                     return self.counters.drop(Drop::BadHandshake);
                 }
+                let took = now.at.since(arrived).as_micros() as u64;
+                self.counters.response_latency.count(took, 1);
                 self.responded(place, path, timestamp, &response, keys, proved, now);
             }
             Outcome::Initiated {
