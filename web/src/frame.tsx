@@ -61,9 +61,11 @@ export function Frame({ children }: { children: ComponentChildren }): JSX.Elemen
           <Icon name={open ? "cross" : "menu"} /> Menu
         </button>
       </header>
-      <div class={`side ${open ? "open" : ""}`} id="side">
-        <Side />
-      </div>
+      <nav class={`side ${open ? "open" : ""}`} id="side" aria-label="Main">
+        <div class="side-in">
+          <Side />
+        </div>
+      </nav>
       <div class="content">
         <Banners />
         <main id="main" tabIndex={-1} ref={main}>
@@ -83,7 +85,7 @@ function Side(): JSX.Element {
       <a class="brand" href="#/">
         <Mark /> Weir
       </a>
-      <nav class="nav" aria-label="Main">
+      <div class="nav">
         {PAGES.filter((page) => page.allowed()).map((page) => (
           <a key={page.path} href={`#/${page.path}`} {...(here === page.path ? { "aria-current": "page" as const } : {})}>
             <Icon name={page.icon} />
@@ -96,7 +98,7 @@ function Side(): JSX.Element {
             )}
           </a>
         ))}
-      </nav>
+      </div>
       <div class="side-foot">
         <LinkState />
         <button type="button" class="plain" onClick={() => choose(shade.next)}>

@@ -100,6 +100,18 @@ export function instant(text: string | null | undefined): number | null {
   return Number.isNaN(at) ? null : at;
 }
 
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** A mark on a chart's axis of time, in this browser's zone: as fine as the steps between marks. */
+export function axisTime(unixS: number, stepS: number): string {
+  const at = new Date(unixS * 1000);
+  const two = (n: number) => String(n).padStart(2, "0");
+  const midnight = at.getHours() === 0 && at.getMinutes() === 0 && at.getSeconds() === 0;
+  if (stepS >= 86_400 || (midnight && stepS >= 3_600)) return `${at.getDate()} ${MONTHS[at.getMonth()] ?? ""}`;
+  const clock = `${two(at.getHours())}:${two(at.getMinutes())}`;
+  return stepS < 60 ? `${clock}:${two(at.getSeconds())}` : clock;
+}
+
 /** Minutes and seconds of a countdown: `0:42`. */
 export function countdown(seconds: number): string {
   const rest = Math.max(0, Math.ceil(seconds));

@@ -42,7 +42,11 @@ export function grouped<T extends { groups: string[] }>(items: readonly T[]): { 
 
 const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 const SPACING = 7.2;
-const GATEWAY = 58;
+/** From the center to the nearest edge of a bubble. */
+const GATEWAY = 64;
+/** Between two bubbles, and around them for their names. */
+const APART = 44;
+const LABEL = 30;
 
 /** Places the peers for a drawing this wide. */
 export function layout<T extends { groups: string[] }>(items: readonly T[], width: number): Layout<T> {
@@ -76,12 +80,14 @@ function ring<T>(groups: { name: string; items: T[] }[], count: number, width: n
 
 function bubbles<T>(groups: { name: string; items: T[] }[], width: number): Layout<T> {
   const radii = groups.map((group) => Math.max(16, SPACING * Math.sqrt(group.items.length) + 8));
-  const around = radii.reduce((sum, r) => sum + 2 * r + 26, 0);
+  const around = radii.reduce((sum, r) => sum + 2 * r + APART, 0);
   const largest = Math.max(...radii);
   const reach = Math.max(around / (2 * Math.PI), largest + GATEWAY);
-  const half = reach + largest + 24;
+  const half = reach + largest + LABEL;
   const size = 2 * half;
-  const drawn = Math.max(size, Math.min(width, size * 1.6));
+  // A circle of bubbles, drawn out sideways where there is room: that only moves them apart.
+  const drawn = Math.max(size + 2 * LABEL, Math.min(width, size * 1.7));
+  const wide = Math.max(reach, drawn / 2 - largest - LABEL);
   const center = { x: drawn / 2, y: half };
   let angle = -Math.PI / 2;
   return {
@@ -91,10 +97,10 @@ function bubbles<T>(groups: { name: string; items: T[] }[], width: number): Layo
     named: false,
     bubbles: groups.map((group, number) => {
       const r = radii[number] ?? 16;
-      const arc = ((2 * r + 26) / around) * 2 * Math.PI;
+      const arc = ((2 * r + APART) / around) * 2 * Math.PI;
       const middle = groups.length === 1 ? 0 : angle + arc / 2;
       angle += arc;
-      const x = center.x + reach * Math.cos(middle);
+      const x = center.x + wide * Math.cos(middle);
       const y = center.y + reach * Math.sin(middle);
       return {
         name: group.name,

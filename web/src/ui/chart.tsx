@@ -4,6 +4,7 @@ import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
+import { axisTime } from "../lib/format";
 import { shade } from "../state/theme";
 
 /** One line of a chart. */
@@ -29,6 +30,8 @@ export interface ChartProps {
   group?: string;
   /** Seconds that the chart spans at least. */
   spanS?: number;
+  /** What the axis reaches up to at least, so that silence does not look like noise. */
+  least?: number;
 }
 
 /** The colour that a custom property stands for now; a canvas cannot read custom properties. */
@@ -55,10 +58,10 @@ function options(props: ChartProps, box: HTMLElement, reading: (u: uPlot) => voi
     cursor: { y: false, points: { size: 6 }, drag: { setScale: false }, ...(props.group ? { sync: { key: props.group } } : {}) },
     scales: {
       x: { time: true, range: (_u, min, max) => (props.spanS && max - min < props.spanS ? [max - props.spanS, max] : [min, max]) },
-      y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.12 : 1] },
+      y: { range: (_u, _min, max) => [0, Math.max(props.least ?? 1, (max ?? 0) * 1.12)] },
     },
     axes: [
-      { ...axis, size: 26, space: 64 },
+      { ...axis, size: 26, space: 70, values: (_u, splits, _axis, _space, step) => splits.map((at) => axisTime(at, step)) },
       { ...axis, size: 74, space: 36, values: (_u, splits) => splits.map((value) => (value === 0 ? "0" : props.unit(value))) },
     ],
     series: [

@@ -147,7 +147,7 @@ export function Scroller({ label, children }: { label: string; children: Compone
     return () => watch.disconnect();
   }, []);
   return (
-    <div class="scroller" ref={box} {...(wide ? { tabIndex: 0, role: "region", "aria-label": label } : {})}>
+    <div class="scroller" ref={box} {...(wide ? { tabIndex: 0, role: "group", "aria-label": label } : {})}>
       {children}
     </div>
   );

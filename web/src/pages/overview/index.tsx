@@ -118,6 +118,7 @@ function LiveCharts(): JSX.Element {
         group="live"
         spanS={300}
         height={190}
+        least={1000}
         label={`Throughput: now ${bitRate(last(rx))} received, ${bitRate(last(tx))} sent.`}
         unit={bitRate}
         lines={[
@@ -138,8 +139,8 @@ function LiveCharts(): JSX.Element {
         ]}
         data={[at, rxp, txp]}
       />
-      <Chart group="live" spanS={300} height={120} label={`Handshakes: now ${last(shakes)} a second.`} unit={perSecond} lines={[{ label: "Handshakes", color: "--ok", bars: true }]} data={[at, shakes]} />
-      <Chart group="live" spanS={300} height={120} label={`Drops: now ${last(drops)} a second.`} unit={perSecond} lines={[{ label: "Dropped packets", color: "--bad", bars: true }]} data={[at, drops]} />
+      <Chart group="live" spanS={300} height={120} least={4} label={`Handshakes: now ${last(shakes)} a second.`} unit={perSecond} lines={[{ label: "Handshakes", color: "--ok", bars: true }]} data={[at, shakes]} />
+      <Chart group="live" spanS={300} height={120} least={4} label={`Drops: now ${last(drops)} a second.`} unit={perSecond} lines={[{ label: "Dropped packets", color: "--bad", bars: true }]} data={[at, drops]} />
     </div>
   );
 }

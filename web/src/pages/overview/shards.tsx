@@ -13,13 +13,17 @@ interface Seen {
   at: number;
 }
 
+/** Readings closer together than this tell no rate: the counters themselves may be a second old. */
+const APART_MS = 1500;
+
 /** The last two readings of the same data plane, from which rates are told. */
 function useReadings(plane: DataPlaneStatus): { before: DataPlaneStatus | null; seconds: number } {
   const last = useRef<Seen | null>(null);
   const before = useRef<Seen | null>(null);
-  if (last.current?.plane !== plane) {
+  const now = performance.now();
+  if (last.current === null || (last.current.plane !== plane && now - last.current.at >= APART_MS)) {
     before.current = last.current?.plane.started_at === plane.started_at ? last.current : null;
-    last.current = { plane, at: performance.now() };
+    last.current = { plane, at: now };
   }
   return { before: before.current?.plane ?? null, seconds: ((last.current?.at ?? 0) - (before.current?.at ?? 0)) / 1000 };
 }

@@ -39,7 +39,7 @@ export function LiveChart({ peer }: { peer: Peer }): JSX.Element {
   );
   const [at = [], rx = [], tx = []] = series;
   if (at.length === 0) return <p class="muted chart-wait">Waiting for the first seconds…</p>;
-  return <Chart spanS={60} height={190} label={`Now ${bitRate(rx[rx.length - 1])} received, ${bitRate(tx[tx.length - 1])} sent.`} unit={bitRate} lines={LINES} data={[at, rx, tx]} />;
+  return <Chart least={1000} spanS={60} height={190} label={`Now ${bitRate(rx[rx.length - 1])} received, ${bitRate(tx[tx.length - 1])} sent.`} unit={bitRate} lines={LINES} data={[at, rx, tx]} />;
 }
 
 const RANGES = [
@@ -82,7 +82,7 @@ function Past({ history, range }: { history: History; range: HistoryRange }): JS
   const words = `${bytes(sum(1))} received, ${bytes(sum(2))} sent, ${count(sum(3))} handshakes`;
   return (
     <div class="stack tight">
-      <Chart spanS={SPANS[range]} height={190} label={`Over ${range}: ${words}.`} unit={bitRate} lines={LINES} data={[at, rx, tx]} />
+      <Chart least={1000} spanS={SPANS[range]} height={190} label={`Over ${range}: ${words}.`} unit={bitRate} lines={LINES} data={[at, rx, tx]} />
       <p class="small muted">In this time: {words}.</p>
     </div>
   );

@@ -23,6 +23,7 @@ interface Column {
 const COLUMNS: Column[] = [
   { name: "state", word: "State", sort: "state" },
   { name: "name", word: "Name", sort: "name" },
+  { name: "groups", word: "Groups" },
   { name: "ips", word: "Addresses", sort: "allowed_ips" },
   { name: "endpoint", word: "Reached at" },
   { name: "shake", word: "Handshake", sort: "last_handshake", number: true },
@@ -132,7 +133,7 @@ function Row({ peer, place, chosen, choosing }: { peer: Peer; place: number; cho
         <PeerStateMark peer={peer} />
       </td>
       <th scope="row" class="c-name">
-        <a href={`#/peers/${keyToPath(peer.public_key)}`} class={peer.name ? "" : "mono"}>
+        <a href={`#/peers/${keyToPath(peer.public_key)}`} class={`peer-name ${peer.name ? "" : "mono"}`} title={name}>
           {name}
         </a>
         {peer.owner === "file" && !choosing && <span class="tag">weir.toml</span>}
@@ -141,15 +142,18 @@ function Row({ peer, place, chosen, choosing }: { peer: Peer; place: number; cho
             conflict
           </span>
         )}
-        {peer.groups.slice(0, 3).map((group) => (
+      </th>
+      <td class="c-groups" title={peer.groups.join(", ")}>
+        {peer.groups.slice(0, 2).map((group) => (
           <span class="tag" key={group}>
             {group}
           </span>
         ))}
-        {peer.groups.length > 3 && <span class="tag">+{peer.groups.length - 3}</span>}
-      </th>
+        {peer.groups.length > 2 && <span class="small muted">+{peer.groups.length - 2}</span>}
+      </td>
       <td class="c-ips mono" title={peer.allowed_ips.join(", ")}>
-        {peer.allowed_ips.join(", ")}
+        {peer.allowed_ips[0]}
+        {peer.allowed_ips.length > 1 && <span class="muted"> +{peer.allowed_ips.length - 1}</span>}
       </td>
       <td class="c-endpoint mono" title={peer.live.endpoint ?? ""}>
         {peer.live.endpoint ?? <span class="muted">–</span>}

@@ -5,7 +5,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { get } from "../../api/client";
 import { listen } from "../../api/live";
 import type { Topology as Live, TopologyLink, TopologyNode } from "../../api/types";
-import { bitRate, count, milliseconds, plural } from "../../lib/format";
+import { bitRate, count, plural } from "../../lib/format";
 import { keyToPath } from "../../lib/keys";
 import { grouped } from "../../lib/layout";
 import { Icon } from "../../ui/icons";
@@ -163,20 +163,16 @@ function Busiest({ live }: { live: Live }): JSX.Element | null {
               <th scope="col" class="num">
                 Sent
               </th>
-              <th scope="col" class="num">
-                Latency
-              </th>
             </tr>
           </thead>
           <tbody>
             {busiest.map(({ link, peer }) => (
               <tr key={peer?.id}>
-                <th scope="row">
+                <th scope="row" class="nowrap">
                   <a href={`#/peers/${keyToPath(peer?.public_key ?? "")}`}>{peer?.label}</a>
                 </th>
                 <td class="num">{bitRate(link.rx_bps)}</td>
                 <td class="num">{bitRate(link.tx_bps)}</td>
-                <td class="num">{milliseconds(link.latency_ms)}</td>
               </tr>
             ))}
           </tbody>

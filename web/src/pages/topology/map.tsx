@@ -58,7 +58,7 @@ export function Map({ peers, links, gateway }: MapProps): JSX.Element {
         )}
         {drawn.bubbles.map((bubble) => (
           <g key={bubble.name}>
-            {!drawn.named && <BubbleBack bubble={bubble} />}
+            {!drawn.named && <BubbleBack bubble={bubble} above={bubble.y < center.y - 1} />}
             {bubble.items.map((place) => (
               <Node key={place.item.id} place={place} named={drawn.named} below={place.y >= center.y} onHover={hover} onLeave={() => setTip(null)} />
             ))}
@@ -85,11 +85,11 @@ function Spoke({ from, to, bps }: { from: { x: number; y: number }; to: { x: num
   return <path class="spoke" d={`M${from.x} ${from.y}L${to.x} ${to.y}`} stroke-width={wide} />;
 }
 
-function BubbleBack({ bubble }: { bubble: Bubble<TopologyNode> }): JSX.Element {
+function BubbleBack({ bubble, above }: { bubble: Bubble<TopologyNode>; above: boolean }): JSX.Element {
   return (
     <>
       <circle class="bubble" cx={bubble.x} cy={bubble.y} r={bubble.r} />
-      <text class="faint" x={bubble.x} y={bubble.y + bubble.r + 15} text-anchor="middle">
+      <text class="faint" x={bubble.x} y={above ? bubble.y - bubble.r - 7 : bubble.y + bubble.r + 16} text-anchor="middle">
         {cut(bubble.name || "no group", 18)} · {bubble.items.length}
       </text>
     </>
