@@ -100,8 +100,7 @@ async function tokens(call) {
   }
   const who = call.may("tokens:write");
   if (method === "DELETE") {
-    const found = [...world.tokens.values()].find((token) => token.id === parts[1]) ?? missing();
-    world.tokens.delete(found.name);
+    if (!world.tokens.delete(parts[1])) missing();
     return send(response, 204);
   }
   const input = await bodyOf(request);

@@ -1,4 +1,4 @@
-// What tests turn: POST /mock/gone {public_key}, /mock/dataplane {present}, /mock/forget-sessions, /mock/alert.
+// What tests turn: POST /mock/gone {public_key}, /mock/dataplane {present}, /mock/cut-streams.
 
 import { bodyOf, Refused, send } from "./http.mjs";
 import { publish } from "./stream.mjs";
@@ -18,8 +18,8 @@ export async function levers(world, request, response, url) {
     case "/mock/dataplane":
       world.dataplane = body.present;
       break;
-    case "/mock/forget-sessions":
-      world.sessions.clear();
+    case "/mock/cut-streams":
+      for (const { response } of world.listeners) response.destroy();
       break;
     default:
       throw new Refused(404, "No such lever", url.pathname);

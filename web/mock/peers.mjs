@@ -79,18 +79,12 @@ function checked(input, world, own) {
   if (errors.length > 0) throw new Refused(422, "Some fields are not as expected", errors.length === 1 ? "one field is not as expected" : `${errors.length} fields are not as expected`, errors);
 }
 
-async function create(call) {
-  const { world, request, response } = call;
-  const who = call.may("peers:write");
-  const again = world.answers.get(request.headers["idempotency-key"]);
-  if (again) return send(response, 201, again);
-  const input = await bodyOf(request);
-  checked(input, world, null);
-  const made = input.public_key ? null : pair();
+/** A peer that never connected. */
+function fresh(world, input) {
   const host = world.nextHost++;
   const now = iso(Date.now());
-  const peer = {
-    public_key: input.public_key ?? made.public,
+  return {
+    public_key: input.public_key,
     name: input.name,
     groups: input.groups ?? [],
     allowed_ips: input.allowed_ips ?? [`10.9.${(host >> 8) & 255}.${host & 255}/32`, `fd00:9::${host.toString(16)}/128`],
@@ -108,13 +102,25 @@ async function create(call) {
     rate: { rx: 0, tx: 0 },
     etag: 1,
   };
+}
+
+async function create(call) {
+  const { world, request, response } = call;
+  const who = call.may("peers:write");
+  const attempt = request.headers["idempotency-key"];
+  const again = attempt && world.answers.get(attempt);
+  if (again) return send(response, 201, again);
+  const input = await bodyOf(request);
+  checked(input, world, null);
+  const made = input.public_key ? null : pair();
+  const peer = fresh(world, { ...input, public_key: input.public_key ?? made.public });
   changed(call, [], who, () => {
     world.peers.set(peer.public_key, peer);
     return () => world.peers.delete(peer.public_key);
   }, { peers: [peer.public_key] });
   world.log(who.actor, "127.0.0.1", "peer.create", `peer/${peer.public_key}`, null, { name: peer.name, groups: peer.groups, allowed_ips: peer.allowed_ips });
   const answer = { peer: shown(world, peer), config: made && conf(world, peer, made.private, input.preshared_key ? randomBytes(32).toString("base64") : null, input.full_tunnel) };
-  world.answers.set(request.headers["idempotency-key"], answer);
+  if (attempt) world.answers.set(attempt, answer);
   send(response, 201, answer, { ETag: tag(peer) });
 }
 
@@ -193,6 +199,10 @@ async function bulk(call) {
   if (operations.length < 1 || operations.length > 1000) throw invalid("operations", operations.length, "1 to 1000 operations");
   const steps = operations.map(({ op, public_key, peer: input }) => {
     const peer = world.peers.get(public_key);
+    if (op === "put" && !peer) {
+      const made = fresh(world, { ...input, public_key });
+      return { peer: made, diff: [{ op: "add", path: `/peers/${made.name}`, before: null, after: { name: made.name } }], run: () => (world.peers.set(public_key, made), () => world.peers.delete(public_key)) };
+    }
     if (!peer) throw new Refused(404, "There is no such peer", `no peer has the key ${public_key}`);
     refuseFile(peer);
     if (op === "delete") return { peer, diff: [{ op: "remove", path: `/peers/${peer.name ?? public_key}`, before: { name: peer.name }, after: null }], run: () => (world.peers.delete(public_key), () => world.peers.set(public_key, peer)) };

@@ -49,7 +49,7 @@ export function makeWorld({ peers, fresh }) {
 }
 
 function addTokens(world, now) {
-  const add = (name, role, scopes, ends) => world.tokens.set(name, { id: `tok-${name}`, name, role, scopes, created_at: iso(now - 20 * 86_400_000), created_by: "user:admin", expires_at: ends, last_used_at: iso(now - 40_000) });
+  const add = (name, role, scopes, ends) => world.tokens.set(`tok-${name}`, { id: `tok-${name}`, name, role, scopes, created_at: iso(now - 20 * 86_400_000), created_by: "user:admin", expires_at: ends, last_used_at: iso(now - 40_000) });
   add("prometheus", "viewer", ["metrics:read"], iso(now + 9 * 86_400_000));
   add("provisioning", "operator", ["peers:read", "peers:write", "rules:read"], iso(now + 200 * 86_400_000));
 }

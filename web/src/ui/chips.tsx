@@ -36,7 +36,7 @@ export function Chips(props: ChipsProps): JSX.Element {
     };
   }, [text]);
   const take = async () => {
-    const typed = text.split(/[,\s]+(?=\S)|,\s*$/).map((part) => part.trim()).filter(Boolean);
+    const typed = text.split(",").map((part) => part.trim()).filter(Boolean);
     if (typed.length === 0) return;
     setText("");
     const values = await Promise.all(typed.map(async (part) => (props.resolve ? props.resolve(part) : part)));

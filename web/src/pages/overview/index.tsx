@@ -44,9 +44,11 @@ export function Overview(): JSX.Element {
       {plane && <Shards plane={plane} />}
       <div class="grid2">
         {plane && <Drops shards={plane.shards} />}
-        <Recent happenings={recent.value} refused={plane?.refused ?? []} />
+        <div class="stack">
+          <Recent happenings={recent.value} refused={plane?.refused ?? []} />
+          {plane && <BackEnds plane={plane} />}
+        </div>
       </div>
-      {plane && <BackEnds plane={plane} />}
     </>
   );
 }

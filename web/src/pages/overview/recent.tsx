@@ -54,7 +54,12 @@ export function Recent({ happenings, refused }: { happenings: Happening[]; refus
             <span>
               Handshake from <code>{event.source}</code> refused: {REFUSALS[event.why] ?? event.why}
               {event.count > 1 && ` (${count(event.count)} times)`}
-              {event.peer && (
+              {event.peer && event.why === "unknown_peer" && (
+                <>
+                  , <code title={event.peer}>{event.peer.slice(0, 10)}…</code>
+                </>
+              )}
+              {event.peer && event.why !== "unknown_peer" && (
                 <>
                   , <a href={`#/peers/${keyToPath(event.peer)}`}>peer {event.peer.slice(0, 8)}…</a>
                 </>

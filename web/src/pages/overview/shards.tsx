@@ -123,6 +123,8 @@ const sum = (drops: Record<string, number>): number => Object.values(drops).redu
 export function Drops({ shards }: { shards: Shard[] }): JSX.Element {
   const rows = dropMatrix(shards);
   const most = rows[0]?.total ?? 1;
+  // Where there is no room for a column for each shard, their sum remains.
+  const several = shards.length > 1 ? "one-of-several" : "";
   return (
     <section class="card flush" aria-labelledby="drops-h">
       <div class="head">
@@ -138,7 +140,7 @@ export function Drops({ shards }: { shards: Shard[] }): JSX.Element {
               <tr>
                 <th scope="col">Reason</th>
                 {shards.map((shard) => (
-                  <th scope="col" class="num" key={shard.shard}>
+                  <th scope="col" class={`num ${several}`} key={shard.shard}>
                     Shard {shard.shard}
                   </th>
                 ))}
@@ -160,7 +162,7 @@ export function Drops({ shards }: { shards: Shard[] }): JSX.Element {
                     </span>
                   </th>
                   {row.counts.map((n, place) => (
-                    <td class="num" key={place}>
+                    <td class={`num ${several}`} key={place}>
                       {count(n)}
                     </td>
                   ))}

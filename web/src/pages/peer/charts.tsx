@@ -43,10 +43,10 @@ export function LiveChart({ peer }: { peer: Peer }): JSX.Element {
 }
 
 const RANGES = [
-  ["1h", "1 hour"],
-  ["24h", "24 hours"],
-  ["7d", "7 days"],
-  ["30d", "30 days"],
+  ["1h", "1 h"],
+  ["24h", "24 h"],
+  ["7d", "7 d"],
+  ["30d", "30 d"],
 ] as const;
 
 const SPANS: Record<HistoryRange, number> = { "1h": 3600, "24h": 86_400, "7d": 604_800, "30d": 2_592_000 };
