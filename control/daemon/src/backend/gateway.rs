@@ -69,7 +69,7 @@ impl Service {
         let status = learnt.live_status().ok_or_else(|| Refusal::Unavailable {
             detail: "the data plane is away, and the ports are its own".to_owned(),
         })?;
-        let ports = status.shards.iter().flat_map(|shard| ports(shard));
+        let ports = status.shards.iter().flat_map(ports);
         let devices = status.devices.iter().map(|device| Device {
             device: device.device.clone(),
             role: device.role.clone(),

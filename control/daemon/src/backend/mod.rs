@@ -82,7 +82,7 @@ impl Service {
             polling: parts.polling,
             store: parts.store,
             totals: parts.totals,
-            metrics: Metrics::default(),
+            metrics: Metrics,
             dataplane: parts.dataplane,
             first_password: parts.first_password,
             used: Mutex::default(),

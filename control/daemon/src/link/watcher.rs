@@ -55,7 +55,7 @@ fn follow(
         for event in events {
             tell(world, owner, event);
         }
-        reply = connection.next()?;
+        reply = connection.further()?;
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ impl Connection {
     }
 
     /// Waits for a further message of a stream of them.
-    pub fn next(&mut self) -> Result<Reply, WireError> {
+    pub fn further(&mut self) -> Result<Reply, WireError> {
         self.receive()
     }
 
