@@ -166,6 +166,33 @@ fn an_unknown_peer_is_seen_with_its_key() {
     assert_eq!(peer.last_refusal, None, "it is not this peer that called");
 }
 
+/// Catches a peer that expired, and so was taken out of the data plane, of which nobody learns that it still calls.
+#[test]
+fn a_peer_that_is_no_longer_declared_is_seen_to_call() {
+    let tunnel = tunnel(Side::Right, |_| {});
+    tunnel.await_answers(Side::Right).unwrap();
+    let (left, key) = (tunnel.peer(Side::Left), Side::Right.key().public());
+    let mut watching = Watching::start(left.interface()).unwrap();
+    left.wg(&format!("set {} peer {key} remove", left.interface()))
+        .unwrap();
+    let told = await_events(&mut watching, 1, |event| {
+        matches!(event, EventKind::PeerState { .. })
+    });
+    let removed = EventKind::PeerState {
+        peer: key,
+        state: PeerState::Disconnected,
+        reason: StateReason::Removed,
+    };
+    assert_eq!(told, [removed]);
+    call(&tunnel, Side::Right);
+    wait::until_true("a refusal with its key", LIMIT, || {
+        let named =
+            |refused: &RefusedHandshake| (refused.why, refused.peer) == (RefusedWhy::UnknownPeer, Some(key));
+        status(&tunnel).refused.iter().any(named)
+    })
+    .unwrap();
+}
+
 /// Catches a wrong preshared key that cannot be told from a blocked return path: only by calling does Weir see it.
 #[test]
 fn a_probe_shows_a_wrong_preshared_key() {
