@@ -131,7 +131,7 @@ pub fn peer_path(key: PublicKey) -> String {
     format!("/v1/peers/{}", weir_api::types::Key(key).to_path())
 }
 
-fn request(
+pub fn request(
     socket: &Path,
     method: &str,
     path: &str,
