@@ -45,8 +45,12 @@ pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
         .truncate(true)
         .mode(0o600)
         .open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // What is left of it would keep a full disk full. Where that fails as well, the next one is written over it.
+        fs::remove_file(&partial).ok();
+        return Err(error);
+    }
     Ok(partial)
 }
 
