@@ -49,10 +49,10 @@ pub(crate) struct DryRunQuery {
 #[expect(dead_code, reason = "it is read by the OpenAPI document alone")]
 pub(crate) struct ConditionHeaders {
     /// Only if it has one of these versions.
-    #[param(rename = "If-Match", required = false, value_type = String)]
+    #[param(rename = "If-Match", required = false, value_type = String, min_length = 1, pattern = "^(\\*|(W/)?\"[!#-~]*\")$")]
     if_match: Option<String>,
     /// Only if it has none of these versions; `*` is only if it does not exist.
-    #[param(rename = "If-None-Match", required = false, value_type = String)]
+    #[param(rename = "If-None-Match", required = false, value_type = String, min_length = 1, pattern = "^(\\*|(W/)?\"[!#-~]*\")$")]
     if_none_match: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct ConditionHeaders {
 #[expect(dead_code, reason = "it is read by the OpenAPI document alone")]
 pub(crate) struct IdempotencyHeader {
     /// A text of the caller's; a repetition with the same one is answered like the first, for ten minutes.
-    #[param(rename = "Idempotency-Key", required = false, value_type = String, max_length = 128)]
+    #[param(rename = "Idempotency-Key", required = false, value_type = String, min_length = 1, max_length = 128, pattern = "^[ -~]+$")]
     idempotency_key: Option<String>,
 }
 
@@ -133,7 +133,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failu
 /// The versions that a header lists (RFC 9110 section 8.8.3). A weak one is compared as If-None-Match does; If-Match
 /// compares strongly, so that a weak one matches nothing.
 fn versions(headers: &HeaderMap, name: HeaderName) -> Result<Option<Versions>, Failure> {
-    let mut listed = Vec::new();
+    let (mut listed, mut said) = (Vec::new(), 0);
     let refused = || {
         let expected = format!("*, or up to {VERSIONS_MAX} versions in quotes");
         Failure::invalid(vec![FieldProblem::silent(name.as_str(), expected)])
@@ -144,6 +144,7 @@ fn versions(headers: &HeaderMap, name: HeaderName) -> Result<Option<Versions>, F
             if tag == "*" {
                 return Ok(Some(Versions::Any));
             }
+            said += 1;
             let (weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));
             let tag = tag
                 .strip_prefix('"')
@@ -154,10 +155,10 @@ fn versions(headers: &HeaderMap, name: HeaderName) -> Result<Option<Versions>, F
             }
         }
     }
-    if listed.len() > VERSIONS_MAX {
+    if said > VERSIONS_MAX || (said == 0 && headers.contains_key(&name)) {
         return Err(refused());
     }
-    Ok(headers.contains_key(&name).then_some(Versions::Listed(listed)))
+    Ok((said > 0).then_some(Versions::Listed(listed)))
 }
 
 /// Answers something with its version, or that the caller has it already.

@@ -243,7 +243,7 @@ pub struct TokenInput {
     pub role: Role,
     /// What it may do; absent is all that its role may.
     #[serde(default)]
-    #[schema(max_items = 32)]
+    #[schema(min_items = 1, max_items = 32)]
     pub scopes: Option<Vec<Scope>>,
     /// When it ends; null or absent is never.
     #[serde(default)]
