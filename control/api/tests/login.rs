@@ -9,6 +9,7 @@ use common::{CLIENT, Server, Who, filled, tcp};
 use jiff::SignedDuration;
 use serde_json::json;
 use weir_api::auth::{ACCESS, Need};
+use weir_api::backend::LoginOutcome;
 use weir_api::limits::LOGIN_FAILURES;
 use weir_api::types::{Role, Scope};
 
@@ -283,4 +284,29 @@ async fn a_password_is_ones_own() {
         .send()
         .await
         .is_problem(401, "unauthenticated");
+}
+
+// Catches a user who is locked out and logs in, and an answer that tells a right password of such a user from a wrong one.
+#[tokio::test]
+async fn a_user_who_is_locked_out_does_not_log_in() {
+    let server = Server::new();
+    server.fake.held().users.get_mut("viewer").unwrap().disabled = true;
+    let log_in = |password: &str| {
+        server
+            .call("POST", "/v1/session")
+            .json(json!({"name": "viewer", "password": password}))
+            .send()
+    };
+    let (right, wrong) = (log_in(PASSWORD).await, log_in("wrong").await);
+    right.is_problem(401, "unauthenticated");
+    assert_eq!(right.text(), wrong.text());
+    assert!(right.headers.get("set-cookie").is_none());
+    let outcomes: Vec<_> = server
+        .fake
+        .held()
+        .logins
+        .iter()
+        .map(|login| login.outcome)
+        .collect();
+    assert_eq!(outcomes, [LoginOutcome::Disabled, LoginOutcome::Refused]);
 }
