@@ -23,7 +23,7 @@ PURE_CRATES := abi wire frame crypto noise config engine testkit
 # Rust code and the XDP program; libbpf is built from its crate.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang llvm libelf-dev zlib1g-dev
 # The page; a Node.js of at least version 18 that is on PATH with npm will do.
-BUILD_PACKAGES += $(shell command -v npm > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18)' \
+BUILD_PACKAGES += $(shell command -v npm > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' \
 	2> /dev/null || echo nodejs npm)
 RUN_PACKAGES := iproute2 nftables wireguard-tools
 # Network namespaces and peers; then the virtual machines.
