@@ -1,9 +1,9 @@
 //! What a running data plane is asked over its own socket (`/run/weir/IFNAME.sock`) beyond what the program `weir`
-//! offers: the whole status with its types, and another number of shards.
+//! offers: the whole status with its types, another number of shards, and what control asks.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -19,22 +19,41 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks the data plane of an interface.
 pub fn ask(interface: &str, request: &Request) -> Result<Reply> {
-    let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
-    let ask = || -> io::Result<Reply> {
-        let mut stream = UnixStream::connect(&path)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        send(&mut stream, &Hello { version: VERSION })?;
-        let hello: Hello = receive(&mut stream)?;
-        if hello.version != VERSION {
-            return Err(io::Error::other(format!(
-                "it speaks version {}, expected {VERSION}",
-                hello.version
-            )));
-        }
-        send(&mut stream, request)?;
-        receive(&mut stream)
-    };
-    ask().map_err(LabError::io(format!("ask {}", path.display())))
+    Client::connect(interface)?.ask(request)
+}
+
+/// A connection to the data plane of an interface, for many questions.
+pub struct Client {
+    path: PathBuf,
+    stream: UnixStream,
+}
+
+impl Client {
+    /// Connects.
+    pub fn connect(interface: &str) -> Result<Self> {
+        let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
+        let connect = || -> io::Result<UnixStream> {
+            let mut stream = UnixStream::connect(&path)?;
+            stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+            send(&mut stream, &Hello { version: VERSION })?;
+            let hello: Hello = receive(&mut stream)?;
+            if hello.version != VERSION {
+                return Err(io::Error::other(format!(
+                    "it speaks version {}, expected {VERSION}",
+                    hello.version
+                )));
+            }
+            Ok(stream)
+        };
+        let stream = connect().map_err(LabError::io(format!("ask {}", path.display())))?;
+        Ok(Self { path, stream })
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn ask(&mut self, request: &Request) -> Result<Reply> {
+        let answer = send(&mut self.stream, request).and_then(|()| receive(&mut self.stream));
+        answer.map_err(LabError::io(format!("ask {}", self.path.display())))
+    }
 }
 
 /// The whole status of the data plane of an interface.

@@ -23,8 +23,8 @@ mod tables;
 mod wheel;
 mod worker;
 
-pub use access::{Access, ClassId};
-pub use applier::Applier;
+pub use access::{Access, ClassId, RuleList};
+pub use applier::{Applied, Applier, Prepared};
 pub use counters::Counters;
 pub use limiter::Rates;
 pub use mesh::{Alarm, Links, mesh};

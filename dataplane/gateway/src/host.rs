@@ -1,6 +1,7 @@
 //! What a configured gateway sets on the host while it runs, and withdraws when it stops: the device's addresses and
 //! MTU, routes to allowed IPs, forwarding and translation.
 
+use crate::allowed::Allowed;
 use crate::dataplane::DataPlane;
 use crate::netlink::{DeviceRoutes, Error, Link, Netlink, Routed};
 use crate::nft::{Forwarding, ForwardingError, Rules, Table};
@@ -75,6 +76,8 @@ type MakeRoutes = fn(&mut DeviceRoutes, &mut Netlink, &BTreeSet<Prefix>, &[Prefi
 struct Set {
     wanted: Wanted,
     routes: Option<DeviceRoutes>,
+    /// What the routes were made for; `None` where they may lack some.
+    allowed: Option<Allowed>,
     /// Both end with what they stand for.
     forwarding: Option<Forwarding>,
     table: Option<Table>,
@@ -115,8 +118,10 @@ impl Host {
     pub fn follow(&self, plane: &DataPlane) {
         let mut set = self.lock();
         let Some(set) = &mut *set else { return };
-        if let Err(error) = set.follow(plane, &self.notes, DeviceRoutes::set) {
-            tracing::warn!("routes to allowed IPs: {error}");
+        if let Err(error) = set.follow_changes(plane, &self.notes) {
+            let warning = format!("routes to allowed IPs: {error}");
+            tracing::warn!("{warning}");
+            plane.watchers().warn(&warning);
         }
     }
 
@@ -130,7 +135,11 @@ impl Host {
         });
         match restored {
             Ok(()) => tracing::info!("the device is up again, with its addresses and routes"),
-            Err(error) => tracing::warn!("the device is up again, but not what belongs to it: {error}"),
+            Err(error) => {
+                let warning = format!("the device is up again, but not what belongs to it: {error}");
+                tracing::warn!("{warning}");
+                plane.watchers().warn(&warning);
+            }
         }
     }
 
@@ -138,10 +147,7 @@ impl Host {
     pub fn warnings(&self, plane: &DataPlane) -> Vec<String> {
         let mut warnings = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if device(plane).is_ok_and(|(_, link)| !link.up) {
-            let interface = plane.interface();
-            warnings.push(format!(
-                "interface {interface} is down, so no packet passes: ip link set {interface} up"
-            ));
+            warnings.push(is_down(&plane.interface()));
         }
         warnings
     }
@@ -177,11 +183,12 @@ impl Host {
             None => Set {
                 wanted,
                 routes: None,
+                allowed: None,
                 forwarding: None,
                 table: None,
             },
         };
-        let forwarded = next.forward(&plane.interface(), &self.notes);
+        let forwarded = next.forward(plane, &self.notes);
         if let Err(error) = forwarded {
             *set = Some(next);
             return Err(error);
@@ -200,7 +207,8 @@ impl Host {
 
 impl Set {
     /// Switches the kernel's forwarding and puts the table in place, as wanted.
-    fn forward(&mut self, interface: &str, notes: &Mutex<Vec<String>>) -> Result<(), String> {
+    fn forward(&mut self, plane: &DataPlane, notes: &Mutex<Vec<String>>) -> Result<(), String> {
+        let interface = &plane.interface();
         if !self.wanted.forward {
             self.table = None;
             self.forwarding = None;
@@ -231,8 +239,30 @@ impl Set {
                 "nftables chain {chain} drops forwarded packets; accept those from and to {interface} in it"
             );
             tracing::warn!("{note}");
+            plane.watchers().warn(&note);
             notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
         }
+        Ok(())
+    }
+
+    /// Makes the device's routes those of the allowed IPs, as far as these changed.
+    fn follow_changes(&mut self, plane: &DataPlane, notes: &Mutex<Vec<String>>) -> Result<(), Error> {
+        if !self.wanted.routes {
+            return self.follow(plane, notes, DeviceRoutes::set);
+        }
+        let (Some(routes), Some(mut allowed)) = (&mut self.routes, self.allowed.take()) else {
+            return self.follow(plane, notes, DeviceRoutes::set);
+        };
+        let Some(difference) = allowed.follow(&plane.tables()) else {
+            return self.follow(plane, notes, DeviceRoutes::set);
+        };
+        let connected = self.wanted.networks();
+        if routes.concerns(&difference.gone, &difference.come, &connected) {
+            let (mut netlink, _) = device(plane)?;
+            let routed = routes.change(&mut netlink, &difference.gone, &difference.come, &connected)?;
+            note(plane, notes, routed);
+        }
+        self.allowed = Some(allowed);
         Ok(())
     }
 
@@ -251,26 +281,31 @@ impl Set {
             Some(routes) => routes,
             none => none.insert(DeviceRoutes::find(&mut netlink, link.index)?),
         };
-        let tables = plane.tables();
-        let allowed: BTreeSet<Prefix> = if self.wanted.routes {
-            tables
-                .peers
-                .iter()
-                .flat_map(|(_, facts)| facts.allowed_ips.iter().copied())
-                .collect()
-        } else {
-            BTreeSet::new()
-        };
-        let routed = make(routes, &mut netlink, &allowed, &self.wanted.networks())?;
-        let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-        for note in routed.notes {
-            if !notes.contains(&note) {
-                tracing::warn!("{note}");
-                notes.push(note);
-            }
-        }
+        let allowed = self.wanted.routes.then(|| Allowed::of(&plane.tables()));
+        let all = allowed.as_ref().map(Allowed::all).unwrap_or_default();
+        self.allowed = None;
+        let routed = make(routes, &mut netlink, &all, &self.wanted.networks())?;
+        self.allowed = allowed;
+        note(plane, notes, routed);
         Ok(())
     }
+}
+
+/// Keeps what an operator should know of routes, and says what is new of it.
+fn note(plane: &DataPlane, notes: &Mutex<Vec<String>>, routed: Routed) {
+    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    for note in routed.notes {
+        if !notes.contains(&note) {
+            tracing::warn!("{note}");
+            plane.watchers().warn(&note);
+            notes.push(note);
+        }
+    }
+}
+
+/// What to say of an interface that was set down.
+pub fn is_down(interface: &str) -> String {
+    format!("interface {interface} is down, so no packet passes: ip link set {interface} up")
 }
 
 /// The way to the kernel's tables where the device is now, and the device there.

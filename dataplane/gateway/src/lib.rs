@@ -6,16 +6,19 @@
 #![deny(unsafe_code)]
 
 pub mod about;
+pub mod allowed;
 pub mod backend;
 pub mod background;
 pub mod boot;
 pub mod clock;
+pub mod control_group;
 pub mod dataplane;
 pub mod denied;
 pub mod device_watch;
 pub mod host;
 pub mod ipc;
 pub mod keeper;
+pub mod load;
 pub mod netlink;
 pub mod nft;
 pub mod resolve;
@@ -24,6 +27,7 @@ pub mod state;
 pub mod status;
 pub mod uapi;
 pub mod unix;
+pub mod watchers;
 pub mod workers;
 pub mod xdp;
 
