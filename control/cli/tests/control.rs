@@ -497,7 +497,11 @@ fn stream() -> String {
 #[test]
 fn events_are_told_and_resumed() {
     let place = Place::new("");
-    let control = FakeControl::start(&place, |_| Answered::text(&stream()));
+    let lost = "event: lost\ndata: {\"count\":null}\n\n";
+    let control = FakeControl::start(&place, move |asked| match asked.header("last-event-id") {
+        Some("0") => Answered::text(&format!("{lost}{}", stream())),
+        _ => Answered::text(&stream()),
+    });
     let text = good(&place.weir(&["events"]));
     assert_parts(
         &text,
