@@ -1,2 +1,15 @@
-//! The HTTP API: types, routes, authentication, problems and the OpenAPI document. What it asks for is a trait.
+//! The HTTP API: types, routes, authentication, problems and the OpenAPI document.
+//!
+//! It refuses what is malformed, what is not allowed and what is too much, and asks a [`Backend`] for the rest. It owns
+//! no socket, no store and no state beyond what its limits need: weir-control serves its router, and implements the
+//! backend.
 #![forbid(unsafe_code)]
+
+pub mod backend;
+pub mod caller;
+pub mod events;
+pub mod limits;
+pub mod types;
+
+pub use async_trait::async_trait;
+pub use backend::Backend;
