@@ -103,7 +103,12 @@ fn refusal(reply: Reply) -> IpcError {
     match reply {
         Reply::Refused(refusal) => IpcError::Refused(refusal.to_string()),
         Reply::Failed(why) => IpcError::Refused(why),
-        Reply::Status(_) | Reply::Done(_) => IpcError::Unreadable,
+        Reply::Status(_)
+        | Reply::Done(_)
+        | Reply::Declared(_)
+        | Reply::Peers(_)
+        | Reply::Events(_)
+        | Reply::Probed(_) => IpcError::Unreadable,
     }
 }
 

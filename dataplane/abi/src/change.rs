@@ -1,4 +1,4 @@
-//! Changes to desired facts: what `wg set`, a reload and later control ask the applier for.
+//! Changes to desired facts: what `wg set`, a reload and the control process ask the applier for.
 
 use crate::desired::{Origin, Peer, Revision};
 use crate::endpoint::Endpoint;
@@ -27,16 +27,20 @@ pub enum Change {
     ListenPort(u16),
     /// Sets the mark on outgoing datagrams; 0 takes it away.
     Fwmark(u32),
-    /// Removes every peer that the asking origin declared.
+    /// Removes every peer that the asker may remove: the file its own, the others all that are not the file's.
     RemoveAllPeers,
     /// Removes a peer; one that is not there is no error.
     RemovePeer(PublicKey),
-    /// Creates or changes a peer.
+    /// Creates or changes a peer. One that is changed is the asker's from then on, unless it is the file's, of which
+    /// others may change the endpoint alone.
     Peer(PeerChange),
-    /// Makes the peers of the asking origin exactly these: what a reload asks for. Peers that stay as they are keep
-    /// their sessions.
+    /// Makes the peers of the asker exactly these: what a reload asks for, and control when it begins. Peers that stay
+    /// as they are keep their sessions. The file's and the others' must not meet; control takes over those of
+    /// [`Origin::Uapi`] that it declares and leaves the rest of them alone.
     ReplacePeers(Vec<Peer>),
-    /// Makes the access rules exactly these. The peers and groups they name are looked up when the whole set is applied.
+    /// Makes the access rules of the asker exactly these. Rules are judged in the order file, control, UAPI. The peers
+    /// and groups they name are looked up when the whole set is applied, and must be there, unless control asks: its
+    /// rules may name peers that are disabled, and concern those that are there.
     ReplaceRules(Vec<Rule>),
 }
 
@@ -57,6 +61,10 @@ pub struct PeerChange {
     pub replace_allowed_ips: bool,
     /// Allowed IPs to add (taken from whichever peer has them) or to remove, in order.
     pub allowed_ips: Vec<AllowedIpChange>,
+    /// The new name for people; an empty one takes it away.
+    pub name: Option<String>,
+    /// The new groups, all of them.
+    pub groups: Option<Vec<String>>,
 }
 
 impl PeerChange {
@@ -70,6 +78,8 @@ impl PeerChange {
             persistent_keepalive: None,
             replace_allowed_ips: false,
             allowed_ips: Vec::new(),
+            name: None,
+            groups: None,
         }
     }
 }
@@ -94,13 +104,20 @@ pub enum Refusal {
         /// What is in force.
         current: u64,
     },
-    /// The peer belongs to the other owner.
+    /// The peer is the file's, and somebody else wants to change or remove it.
     #[error("peer {0} is declared in weir.toml; change it there")]
     DeclaredInFile(PublicKey),
-    /// A reload declares a peer that came over the UAPI socket.
-    #[error("peer {0} is declared both in weir.toml and over the UAPI socket; remove one of them")]
-    DeclaredTwice(PublicKey),
-    /// Two peers of the file have the same prefix.
+    /// A peer of the file and of another owner.
+    #[error("peer {peer} is declared both {} and {}; remove one of them", asker.place(), owner.place())]
+    DeclaredTwice {
+        /// The peer.
+        peer: PublicKey,
+        /// Who declares it now.
+        asker: Origin,
+        /// Whose it is.
+        owner: Origin,
+    },
+    /// Two peers of one declaration have the same prefix, or one of the file and one of another owner.
     #[error("allowed IP {prefix} is declared for peer {first} and for peer {second}; expected one owner")]
     PrefixTwice {
         /// The prefix.
@@ -119,7 +136,7 @@ pub enum Refusal {
     /// A public key with which no handshake can ever succeed.
     #[error("peer {0} has a public key of low order, which no key pair has")]
     WeakKey(PublicKey),
-    /// An access rule names a peer that is not there. Rules count from 1.
+    /// An access rule names a peer that is not there. The rules of each owner count from 1.
     #[error(
         "access rule {rule} names peer {key}, which is not declared; expected a declared peer's public key"
     )]
@@ -140,6 +157,18 @@ pub enum Refusal {
     /// An access rule has ports and a protocol without any.
     #[error("access rule {0} has ports without the protocol tcp or udp; expected one of them, or no ports")]
     RulePorts(usize),
+    /// The name or a group of a peer that nothing could show or match.
+    #[error("peer {peer}: {what} {value:?}; expected {expected}")]
+    Text {
+        /// The peer.
+        peer: PublicKey,
+        /// Which text: `name` or `group`.
+        what: String,
+        /// What it was.
+        value: String,
+        /// What was expected.
+        expected: String,
+    },
     /// A bound was reached.
     #[error("{what}: {count} asked for, at most {most} allowed")]
     TooMany {

@@ -6,17 +6,46 @@ use crate::prefix::Prefix;
 use crate::rule::Rule;
 use serde::{Deserialize, Serialize};
 
+/// Characters of a peer's name, and of a group's, at most.
+pub const NAME_MAX: usize = 64;
+
+/// Groups of one peer at most.
+pub const GROUPS_MAX: usize = 64;
+
 /// Numbers every change that was applied; a change may name the number it is based on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Revision(pub u64);
 
-/// Who declared a peer, and so who may change it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+/// Who declared a peer or a rule, and so who may change it: what the file declares only the file changes; the other two
+/// may change and remove each other's, and who changed a peer last has it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Origin {
     /// Written in `weir.toml`.
     File,
-    /// Came over the UAPI socket.
+    /// Came over the UAPI socket: made by `wg`.
     Uapi,
+    /// Came from the control process, which keeps it in its store.
+    Control,
+}
+
+impl Origin {
+    /// The word for it, as status, metrics and logs use it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::File => "file",
+            Origin::Uapi => "uapi",
+            Origin::Control => "control",
+        }
+    }
+
+    /// Where such a declaration is made, as sentences for people have it: "declared in weir.toml".
+    pub fn place(self) -> &'static str {
+        match self {
+            Origin::File => "in weir.toml",
+            Origin::Uapi => "over the UAPI socket",
+            Origin::Control => "by the control process",
+        }
+    }
 }
 
 /// One WireGuard interface: its identity, its port and its peers.
@@ -30,7 +59,7 @@ pub struct Desired {
     pub fwmark: u32,
     /// The peers, each public key once.
     pub peers: Vec<Peer>,
-    /// What peers may open, in the order in which it is judged; what no rule matches may be.
+    /// What peers may open, in the order in which it is judged, the file's rules first; what no rule matches may be.
     pub rules: Vec<Rule>,
 }
 

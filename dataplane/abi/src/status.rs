@@ -2,8 +2,12 @@
 
 use crate::desired::{Origin, Revision};
 use crate::endpoint::Endpoint;
+use crate::histogram::Histogram;
 use crate::key::PublicKey;
+use crate::peer_state::{PeerState, StateReason};
 use crate::prefix::Prefix;
+use crate::refused::RefusedHandshake;
+use crate::rule::Rule;
 use core::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
@@ -16,8 +20,12 @@ pub struct Status {
     pub version: String,
     /// The process's number.
     pub pid: u32,
+    /// Random for each start: tells one run from the next.
+    pub boot_id: [u8; 16],
     /// Seconds since the start.
     pub uptime_s: u64,
+    /// The configuration file; `None` of a drop-in.
+    pub config_path: Option<String>,
     /// The revision in force.
     pub revision: Revision,
     /// The interface's public key, while it has a private one.
@@ -28,6 +36,18 @@ pub struct Status {
     pub fwmark: u32,
     /// The tunnel's MTU in bytes.
     pub mtu: u32,
+    /// The interface's own addresses as configured, each with the length of its network, such as `10.77.0.1/24`.
+    pub addresses: Vec<String>,
+    /// Where clients are told to reach the gateway.
+    pub client_endpoint: Option<Endpoint>,
+    /// Name servers and search domains for clients.
+    pub dns: Vec<String>,
+    /// Seconds between keepalives in the configurations of clients; 0 is off.
+    pub keepalive_s: u16,
+    /// Whether IP forwarding is switched on while the data plane runs.
+    pub forwarding: bool,
+    /// Whether what leaves the host from the tunnel is masqueraded.
+    pub nat: bool,
     /// The AEAD back end in force.
     pub aead: String,
     /// The best back end for this CPU. Another one in force was asked for, or this one failed its self-test, which is
@@ -47,16 +67,18 @@ pub struct Status {
     pub peers: Vec<PeerStatus>,
     /// The access rules, in the order in which they are judged.
     pub rules: Vec<RuleStatus>,
+    /// Handshakes refused lately, the latest last: at most [`REFUSED_MAX`](crate::refused::REFUSED_MAX).
+    pub refused: Vec<RefusedHandshake>,
 }
 
 /// One access rule.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RuleStatus {
-    /// Its name for people.
-    pub name: Option<String>,
-    /// `accept` or `deny`.
-    pub action: String,
-    /// Packets that it decided since it is in force. Only those are judged that could open a flow, of peers that some
+    /// The rule.
+    pub rule: Rule,
+    /// Who declared it.
+    pub origin: Origin,
+    /// Packets that it decided since the rules are in force, those of all owners together. Only those are judged that could open a flow, of peers that some
     /// rule could deny something.
     pub packets: u64,
 }
@@ -86,6 +108,23 @@ pub struct ShardStatus {
     pub drops: Vec<(String, u64)>,
     /// Bursts by size: 1, 2, 3–4, 5–8, 9–16, 17–32, 33 and more packets.
     pub burst_sizes: [u64; 7],
+    /// How long packets took from their receipt until they were sent.
+    pub packet_latency: Histogram,
+    /// How long the handshakes took that this shard began: from the initiation to the response.
+    pub handshake_latency: Histogram,
+    /// What waits.
+    pub queues: Vec<QueueStatus>,
+}
+
+/// A queue of a shard.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// What it is, such as `handoff` or `waiting_for_handshake`.
+    pub name: String,
+    /// How much is in it.
+    pub depth: u64,
+    /// How much fits.
+    pub capacity: u64,
 }
 
 /// One device of AF_XDP.
@@ -168,6 +207,8 @@ pub struct PeerStatus {
     pub public_key: PublicKey,
     /// Its name for people.
     pub name: Option<String>,
+    /// The groups it is of.
+    pub groups: Vec<String>,
     /// Who declared it.
     pub origin: Origin,
     /// Whether a preshared key is set.
@@ -186,6 +227,24 @@ pub struct PeerStatus {
     pub rx_bytes: u64,
     /// Bytes sent in messages, as `wg` counts them.
     pub tx_bytes: u64,
+    /// How far its session is.
+    pub state: PeerState,
+    /// Since when: milliseconds since 1970; 0 where it is in that state since it was declared.
+    pub state_since_unix_ms: u64,
+    /// What brought it into that state.
+    pub state_reason: StateReason,
+    /// How long the last handshake took that we began and that completed, in µs.
+    pub handshake_us: Option<u64>,
+    /// The last round trip that was measured, by a handshake or a probe, in µs.
+    pub latency_us: Option<u64>,
+    /// Authentic initiations received.
+    pub initiations_received: u64,
+    /// Responses sent.
+    pub responses_sent: u64,
+    /// Responses sent since the last session of them was confirmed by a packet.
+    pub unconfirmed_responses: u64,
+    /// The last handshake message of it that was refused.
+    pub last_refusal: Option<RefusedHandshake>,
     /// At a glance.
     pub health: Health,
     /// What is wrong, in one line.

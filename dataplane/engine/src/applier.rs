@@ -299,6 +299,12 @@ impl Draft<'_> {
                 AllowedIpChange::Add(_) | AllowedIpChange::Remove(_) => {}
             }
         }
+        if let Some(name) = &change.name {
+            peer.name = Some(name.clone()).filter(|name| !name.is_empty());
+        }
+        if let Some(groups) = &change.groups {
+            peer.groups.clone_from(groups);
+        }
         // An endpoint is where the peer is, not what it may do: its own packets change it too.
         if before != peer && before.origin == Origin::File && self.origin != Origin::File {
             return Err(Refusal::DeclaredInFile(change.public_key));
@@ -355,12 +361,14 @@ impl Draft<'_> {
             if key.is_zero() {
                 return Err(Refusal::WeakKey(key));
             }
-            if self
-                .tables
-                .peer_by_key(&key)
-                .is_some_and(|facts| facts.origin != self.origin)
+            if let Some(facts) = self.tables.peer_by_key(&key)
+                && facts.origin != self.origin
             {
-                return Err(Refusal::DeclaredTwice(key));
+                return Err(Refusal::DeclaredTwice {
+                    peer: key,
+                    asker: self.origin,
+                    owner: facts.origin,
+                });
             }
             for &prefix in &peer.allowed_ips {
                 let other = prefixes.insert(prefix, key).or_else(|| {

@@ -29,7 +29,9 @@ pub use counters::Counters;
 pub use limiter::Rates;
 pub use mesh::{Alarm, Links, mesh};
 pub use routes::Routes;
-pub use shard::{Command, DeniedFlow, Event, Now, PeerSnapshot, PortSnapshot, Shard, ShardParts, Snapshot};
+pub use shard::{
+    Command, DeniedFlow, Event, Now, PeerSnapshot, PortSnapshot, Shard, ShardParts, Snapshot, Wanted,
+};
 pub use slots::{Slot, SlotTable};
 pub use tables::{PeerFacts, PeerId, Remembered, Tables};
 pub use worker::{CEILING_STEP_NS, Job, Outcome, RaiseCeiling, Stamps, Worker};

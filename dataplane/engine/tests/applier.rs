@@ -168,7 +168,14 @@ fn a_reload_changes_the_peers_of_the_file_alone() {
     assert_eq!(owners, [Some(key(2)), Some(key(3)), Some(key(9))]);
     assert_eq!(applier.published().load().peer_by_key(&key(2)).unwrap().id, kept);
     let twice = applier.apply(&reload(vec![declared(9, &[])])).unwrap_err();
-    assert_eq!(twice, Refusal::DeclaredTwice(key(9)));
+    assert_eq!(
+        twice,
+        Refusal::DeclaredTwice {
+            peer: key(9),
+            asker: Origin::File,
+            owner: Origin::Uapi,
+        }
+    );
 }
 
 // Catches a changed preshared key that is not in force, and one that cannot be taken away.

@@ -1,16 +1,17 @@
 //! What the `wg` tool and the command line ask of the data plane.
 
-use crate::dataplane::DataPlane;
+use crate::about::About;
+use crate::dataplane::{DataPlane, DataPlaneError};
 use crate::host::Host;
 use crate::ipc::Handler;
 use crate::status;
 use crate::uapi::{Backend, InterfaceView, PeerView};
 use nix::errno::Errno;
 use std::sync::Arc;
-use std::time::Instant;
 use weir_abi::change::{Change, ChangeSet};
-use weir_abi::desired::Origin;
-use weir_abi::ipc::{Reply, Request};
+use weir_abi::desired::{Origin, Revision};
+use weir_abi::ipc::{Declared, Reply, Request};
+use weir_engine::Wanted;
 
 /// How the configuration file is read again.
 pub type Reload = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -19,34 +20,46 @@ pub type Reload = Box<dyn Fn() -> Result<(), String> + Send + Sync>;
 pub struct Front {
     plane: Arc<DataPlane>,
     host: Arc<Host>,
+    about: Arc<About>,
     reload: Reload,
-    started: Instant,
 }
 
 impl Front {
     /// A front for the data plane and its host.
-    pub fn new(plane: Arc<DataPlane>, host: Arc<Host>, reload: Reload) -> Self {
+    pub fn new(plane: Arc<DataPlane>, host: Arc<Host>, about: Arc<About>, reload: Reload) -> Self {
         Self {
             plane,
             host,
+            about,
             reload,
-            started: Instant::now(),
         }
     }
 
-    fn apply(
-        &self,
-        set: &ChangeSet,
-    ) -> Result<weir_abi::desired::Revision, crate::dataplane::DataPlaneError> {
+    fn apply(&self, set: &ChangeSet) -> Result<Revision, DataPlaneError> {
         let revision = self.plane.apply(set)?;
         self.host.follow(&self.plane);
         Ok(revision)
     }
 }
 
+impl Front {
+    /// What is declared and is not the file's.
+    fn declared(&self) -> Declared {
+        let tables = self.plane.tables();
+        let mut peers = self.plane.desired().peers;
+        peers.retain(|peer| peer.origin != Origin::File);
+        Declared {
+            revision: tables.revision,
+            boot_id: self.about.boot_id(),
+            peers,
+            rules: Vec::new(),
+        }
+    }
+}
+
 impl Backend for Front {
     fn view(&self) -> Result<InterfaceView, Errno> {
-        let snapshots = self.plane.snapshots(true);
+        let snapshots = self.plane.snapshots(&Wanted::All);
         let active = status::by_id(&snapshots);
         let desired = self.plane.desired();
         let tables = self.plane.tables();
@@ -95,8 +108,8 @@ impl Handler for Front {
     fn handle(&self, request: Request) -> Reply {
         match request {
             Request::Status { peers } => {
-                let uptime_s = self.started.elapsed().as_secs();
-                let status = status::status(&self.plane, peers, uptime_s, self.host.warnings(&self.plane));
+                let warnings = self.host.warnings(&self.plane);
+                let status = status::status(&self.plane, &self.about, peers, warnings);
                 Reply::Status(Box::new(status))
             }
             Request::Reload => match (self.reload)() {
@@ -108,13 +121,17 @@ impl Handler for Front {
             },
             Request::Apply(set) => match Front::apply(self, &set) {
                 Ok(revision) => Reply::Done(revision),
-                Err(crate::dataplane::DataPlaneError::Refused(refusal)) => Reply::Refused(refusal),
+                Err(DataPlaneError::Refused(refusal)) => Reply::Refused(refusal),
                 Err(error) => Reply::Failed(error.to_string()),
             },
             Request::Shards(shards) => match self.plane.set_shards(usize::from(shards)) {
                 Ok(()) => Reply::Done(self.plane.revision()),
                 Err(error) => Reply::Failed(error.to_string()),
             },
+            Request::Declared => Reply::Declared(Box::new(self.declared())),
+            Request::Peers(keys) => Reply::Peers(status::peers(&self.plane, &keys)),
+            Request::Watch => Reply::Failed("this data plane cannot be watched".to_owned()),
+            Request::Probe(_) => Reply::Failed("this data plane cannot probe".to_owned()),
         }
     }
 }

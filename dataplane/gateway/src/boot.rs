@@ -1,5 +1,6 @@
 //! From a command line to a running gateway, and to its orderly end.
 
+use crate::about::About;
 use crate::backend::{Front, Reload};
 use crate::background::Environment;
 use crate::dataplane::{DataPlane, Options, cores};
@@ -111,7 +112,8 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
     }
     let reload: Reload = Box::new(|| Err("there is no configuration file to read again".to_owned()));
     let host = Arc::new(Host::untouched());
-    finish(plane, host, reload, bound, None, State::default())
+    let about = Arc::new(About::begin(None));
+    finish(plane, (host, about), reload, bound, None, State::default())
 }
 
 /// Starts a gateway as its configuration file says.
@@ -132,20 +134,22 @@ pub fn configured(file: &Path) -> Result<Gateway, String> {
     let plane = DataPlane::start(options, &set, remembered, stamps).map_err(|error| error.to_string())?;
     let plane = Arc::new(plane);
     let host = Arc::new(Host::set_up(&config, mtu, &plane)?);
-    let reload = reloader(file.to_owned(), config, Arc::clone(&plane), Arc::clone(&host));
-    finish(plane, host, reload, bound, Some(saver), state)
+    let about = Arc::new(About::begin(Some((file, &config))));
+    let seen = (Arc::clone(&host), Arc::clone(&about));
+    let reload = reloader(file.to_owned(), config, Arc::clone(&plane), seen);
+    finish(plane, (host, about), reload, bound, Some(saver), state)
 }
 
 fn finish(
     plane: Arc<DataPlane>,
-    host: Arc<Host>,
+    (host, about): (Arc<Host>, Arc<About>),
     reload: Reload,
     bound: Bound,
     saver: Option<Arc<Saver>>,
     state: State,
 ) -> Result<Gateway, String> {
     let endings = bounded(4);
-    let front = Arc::new(Front::new(Arc::clone(&plane), Arc::clone(&host), reload));
+    let front = Arc::new(Front::new(Arc::clone(&plane), Arc::clone(&host), about, reload));
     let status = bind(&ipc::Server::path(&plane.interface()))?;
     let removed = endings.0.clone();
     let gone = move || drop(removed.try_send(Ending::Removed("the socket for wg was removed")));
@@ -242,7 +246,11 @@ impl Gateway {
             }
             weir_abi::ipc::Reply::Failed(why) => tracing::error!("configuration not changed: {why}"),
             weir_abi::ipc::Reply::Refused(why) => tracing::error!("configuration not changed: {why}"),
-            weir_abi::ipc::Reply::Status(_) => {}
+            weir_abi::ipc::Reply::Status(_)
+            | weir_abi::ipc::Reply::Declared(_)
+            | weir_abi::ipc::Reply::Peers(_)
+            | weir_abi::ipc::Reply::Events(_)
+            | weir_abi::ipc::Reply::Probed(_) => {}
         }
     }
 }
@@ -373,7 +381,12 @@ fn raise_ceiling(saver: Arc<Saver>) -> RaiseCeiling {
     })
 }
 
-fn reloader(file: PathBuf, config: Config, plane: Arc<DataPlane>, host: Arc<Host>) -> Reload {
+fn reloader(
+    file: PathBuf,
+    config: Config,
+    plane: Arc<DataPlane>,
+    (host, about): (Arc<Host>, Arc<About>),
+) -> Reload {
     let current = Mutex::new(config);
     Box::new(move || {
         let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -392,6 +405,7 @@ fn reloader(file: PathBuf, config: Config, plane: Arc<DataPlane>, host: Arc<Host
             return Err(undo(&current, &plane, &host, error.to_string()));
         }
         plane.set_mtu(mtu);
+        about.read_again(&next);
         *current = next;
         Ok(())
     })

@@ -14,7 +14,7 @@ use std::time::Duration;
 use weir_abi::desired::Revision;
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::PublicKey;
-use weir_engine::{Event, PeerId, Remembered};
+use weir_engine::{Event, PeerId, Remembered, Wanted};
 use weir_noise::{Instant, Tai64n};
 
 /// Between two looks at what changed.
@@ -151,12 +151,12 @@ impl Keeper {
     fn event(&mut self, event: Event) {
         match event {
             // A time that was set stays: what changes all the time is to be kept, too.
-            Event::Changed => {
+            Event::Changed | Event::Roamed { .. } => {
                 let soonest = self.rested.max(std::time::Instant::now() + PACE);
                 self.due.get_or_insert(soonest);
             }
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
-            Event::UnderLoad => self.plane.under_load(),
+            Event::UnderLoad(_) => self.plane.under_load(),
             Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
         }
     }
@@ -273,7 +273,7 @@ impl Keeper {
 
     fn keep(&mut self) {
         let Some(saver) = &self.saver else { return };
-        let snapshots = self.plane.snapshots(true);
+        let snapshots = self.plane.snapshots(&Wanted::All);
         let active = status::by_id(&snapshots);
         let tables = self.plane.tables();
         let (boot, wall_s) = (

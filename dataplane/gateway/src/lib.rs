@@ -5,6 +5,7 @@
 //! program, or keeps a secret longer than it takes to hand it over.
 #![deny(unsafe_code)]
 
+pub mod about;
 pub mod backend;
 pub mod background;
 pub mod boot;

@@ -1,25 +1,31 @@
 //! What the data plane tells of itself: shards' snapshots and desired state put together.
 
+use crate::about::About;
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::xdp::Card;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
+use weir_abi::desired::Origin;
 use weir_abi::drops::Drop;
+use weir_abi::histogram::Histogram;
+use weir_abi::key::PublicKey;
+use weir_abi::peer_state::{PeerState, StateReason};
 use weir_abi::status::{
     ArrivalStatus, DeviceStatus, Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status,
 };
-use weir_engine::{PeerFacts, PeerId, PeerSnapshot, Snapshot};
+use weir_engine::{PeerFacts, PeerId, PeerSnapshot, Snapshot, Wanted};
 use weir_frame::{PortCounters, PortMode, PortRole};
 use weir_noise::Instant;
 use weir_noise::limits::{REJECT_AFTER_TIME, REKEY_TIMEOUT};
 use weir_wire::arrival::Verdict;
 use weir_xdp_prog::AttachMode;
 
-/// Describes the data plane, which has run for `uptime_s`; `warnings` are those of the host.
-pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<String>) -> Status {
-    let snapshots = plane.snapshots(peers);
+/// Describes the data plane; `warnings` are those of the host.
+pub fn status(plane: &DataPlane, about: &About, peers: bool, mut warnings: Vec<String>) -> Status {
+    let configured = about.configured();
+    let snapshots = plane.snapshots(if peers { &Wanted::All } else { &Wanted::None });
     let tables = plane.tables();
     let (listen_port, fwmark) = plane.port_and_mark();
     warnings.extend_from_slice(plane.aead().warnings());
@@ -37,12 +43,20 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
         interface: plane.interface(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        uptime_s,
+        boot_id: about.boot_id(),
+        uptime_s: about.uptime_s(),
+        config_path: about.config_path(),
         revision: tables.revision,
         public_key: tables.identity.as_ref().map(|identity| *identity.public()),
         listen_port,
         fwmark,
         mtu: tables.mtu.into(),
+        addresses: configured.addresses,
+        client_endpoint: configured.client_endpoint,
+        dns: configured.dns,
+        keepalive_s: configured.keepalive_s,
+        forwarding: configured.forwarding,
+        nat: configured.nat,
         aead: plane.aead().aead().name().to_owned(),
         aead_best: plane.aead().best().to_owned(),
         steering,
@@ -54,12 +68,27 @@ pub fn status(plane: &DataPlane, peers: bool, uptime_s: u64, mut warnings: Vec<S
             Vec::new()
         },
         rules: rule_statuses(&tables, &snapshots),
+        refused: Vec::new(),
         devices: plane.cards().iter().map(|card| device_status(card)).collect(),
         shards: snapshots
             .iter()
             .map(|snapshot| shard_status(snapshot, plane.cards()))
             .collect(),
     }
+}
+
+/// These peers' statuses, in their order; those that are not there are left out.
+pub fn peers(plane: &DataPlane, keys: &[PublicKey]) -> Vec<PeerStatus> {
+    let tables = plane.tables();
+    let facts: Vec<_> = keys.iter().filter_map(|key| tables.peer_by_key(key)).collect();
+    let wanted = Wanted::These(facts.iter().map(|facts| facts.id).collect());
+    let snapshots = plane.snapshots(&wanted);
+    let active = by_id(&snapshots);
+    let now = Instant::from_nanos(clock::boot_nanos());
+    facts
+        .into_iter()
+        .map(|facts| peer_status(facts, active.get(&facts.id).copied(), now))
+        .collect()
 }
 
 fn rule_statuses(tables: &weir_engine::Tables, snapshots: &[Snapshot]) -> Vec<RuleStatus> {
@@ -72,8 +101,8 @@ fn rule_statuses(tables: &weir_engine::Tables, snapshots: &[Snapshot]) -> Vec<Ru
     let rules = access.declared().iter().enumerate();
     rules
         .map(|(number, rule)| RuleStatus {
-            name: rule.name.clone(),
-            action: rule.action.name().to_owned(),
+            rule: rule.clone(),
+            origin: Origin::File,
             packets: decided(number),
         })
         .collect()
@@ -104,6 +133,7 @@ fn peer_status(facts: &PeerFacts, active: Option<(u16, &PeerSnapshot)>, now: Ins
     PeerStatus {
         public_key: facts.public_key,
         name: facts.name.as_deref().map(str::to_owned),
+        groups: facts.groups.clone(),
         origin: facts.origin,
         has_preshared_key: !facts.preshared_key.is_zero(),
         configured_endpoint: facts.configured_endpoint.clone(),
@@ -113,6 +143,15 @@ fn peer_status(facts: &PeerFacts, active: Option<(u16, &PeerSnapshot)>, now: Ins
         last_handshake_unix_ns: snapshot.map_or(0, |snapshot| snapshot.last_handshake_unix_ns),
         rx_bytes: snapshot.map_or(0, |snapshot| snapshot.rx_bytes),
         tx_bytes: snapshot.map_or(0, |snapshot| snapshot.tx_bytes),
+        state: PeerState::Init,
+        state_since_unix_ms: 0,
+        state_reason: StateReason::NeverTried,
+        handshake_us: None,
+        latency_us: None,
+        initiations_received: 0,
+        responses_sent: 0,
+        unconfirmed_responses: 0,
+        last_refusal: None,
         health,
         trouble,
         shard: active.map(|(shard, _)| shard),
@@ -219,6 +258,9 @@ fn shard_status(snapshot: &Snapshot, cards: &[Arc<Card>]) -> ShardStatus {
         cookie_replies: counters.cookie_replies,
         drops: drops.filter(|(_, count)| *count > 0).collect(),
         burst_sizes: counters.burst_sizes,
+        packet_latency: Histogram::default(),
+        handshake_latency: Histogram::default(),
+        queues: Vec::new(),
     }
 }
 

@@ -18,7 +18,7 @@ use weir_abi::key::{PrivateKey, PublicKey};
 use weir_engine::limits::{EVENTS, OWN_JOBS, QUEUED_PER_PEER, STRANGER_JOBS};
 use weir_engine::{
     Applier, Command, Counters, Event, Job, Links, Now, Outcome, PeerSnapshot, RaiseCeiling, Rates,
-    Remembered, Shard, ShardParts, Slot, Snapshot, Stamps, Worker, mesh,
+    Remembered, Shard, ShardParts, Slot, Snapshot, Stamps, Wanted, Worker, mesh,
 };
 use weir_frame::{Home, LocalAddress, Meta, Path, Port, PortRole, Segmentation};
 use weir_noise::{CookieSecret, Index, Instant};
@@ -440,7 +440,13 @@ impl Gateway {
         for number in 0..self.shards.len() {
             if self.shards[number].is_some() {
                 let to = to.clone();
-                self.command(number, Command::Snapshot { peers: true, to });
+                self.command(
+                    number,
+                    Command::Snapshot {
+                        peers: Wanted::All,
+                        to,
+                    },
+                );
                 wanted += 1;
             }
         }

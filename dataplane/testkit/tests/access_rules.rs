@@ -475,7 +475,11 @@ fn told(world: &mut Clients) -> Vec<DeniedFlow> {
     let events = world.sim.gateways[A].events.drain(..);
     let denied = |event| match event {
         Event::Denied(flow) => Some(flow),
-        Event::Changed | Event::Unanswered(_) | Event::GaveUp(_) | Event::UnderLoad => None,
+        Event::Changed
+        | Event::Unanswered(_)
+        | Event::GaveUp(_)
+        | Event::UnderLoad(_)
+        | Event::Roamed { .. } => None,
     };
     events.filter_map(denied).collect()
 }

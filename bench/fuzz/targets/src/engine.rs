@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use weir_crypto::{Open, Plaintext, Seal, TAG_BYTES};
-use weir_engine::{Command, Event, Job, Now, Outcome, Rates, Shard, ShardParts, Stamps};
+use weir_engine::{Command, Event, Job, Now, Outcome, Rates, Shard, ShardParts, Stamps, Wanted};
 use weir_frame::{Meta, Path, Segmentation, Transport};
 use weir_noise::{CookieSecret, Instant, SessionKeys};
 use weir_wire::checksum::complete_partial;
@@ -316,10 +316,8 @@ impl<'l> Gateway<'l> {
         match op >> 4 & 3 {
             0 => {
                 let (to, _) = unbounded();
-                let _ = self.commands.send(Command::Snapshot {
-                    peers: op & 64 != 0,
-                    to,
-                });
+                let peers = if op & 64 != 0 { Wanted::All } else { Wanted::None };
+                let _ = self.commands.send(Command::Snapshot { peers, to });
             }
             1 => {
                 let ids = self.lab.generations[0].peers.iter().map(|(id, _)| *id).collect();

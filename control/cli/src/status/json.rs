@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use weir_abi::desired::Origin;
 use weir_abi::status::{DeviceStatus, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
 
 /// An array with one object per interface.
@@ -27,7 +26,7 @@ fn peer(peer: &PeerStatus) -> Value {
     json!({
         "public_key": peer.public_key.to_string(),
         "name": peer.name,
-        "origin": match peer.origin { Origin::File => "file", Origin::Uapi => "uapi" },
+        "origin": peer.origin.name(),
         "has_preshared_key": peer.has_preshared_key,
         "configured_endpoint": peer.configured_endpoint.as_ref().map(ToString::to_string),
         "endpoint": peer.endpoint.map(|e| e.to_string()),
@@ -45,8 +44,9 @@ fn peer(peer: &PeerStatus) -> Value {
 /// One access rule.
 fn rule(rule: &RuleStatus) -> Value {
     json!({
-        "name": rule.name,
-        "action": rule.action,
+        "name": rule.rule.name,
+        "action": rule.rule.action.name(),
+        "origin": rule.origin.name(),
         "packets": rule.packets,
     })
 }

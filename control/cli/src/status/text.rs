@@ -190,8 +190,8 @@ fn rules(status: &Status) -> Table {
     for (place, rule) in status.rules.iter().enumerate() {
         table.row(vec![
             plain(place + 1),
-            plain(rule.name.as_deref().unwrap_or("-")),
-            plain(&rule.action),
+            plain(rule.rule.name.as_deref().unwrap_or("-")),
+            plain(rule.rule.action.name()),
             plain(rule.packets),
         ]);
     }

@@ -4,9 +4,11 @@ use super::access::DeniedFlow;
 use super::{Now, Shard};
 use crate::counters::Counters;
 use crate::limits::SNAPSHOT_SLICE;
+use crate::peer::Peer;
 use crate::tables::PeerId;
 use core::net::SocketAddr;
 use crossbeam_channel::{Sender, TrySendError};
+use std::sync::Arc;
 use weir_frame::{Port, PortCounters, PortMode, PortRole};
 use weir_noise::{Instant, Tai64n};
 
@@ -14,8 +16,8 @@ use weir_noise::{Instant, Tai64n};
 pub enum Command {
     /// Describe yourself and, if asked for, the peers at home; the answer may come in several parts.
     Snapshot {
-        /// Whether peers are wanted.
-        peers: bool,
+        /// Which peers are wanted.
+        peers: Wanted,
         /// Where the parts go.
         to: Sender<Snapshot>,
     },
@@ -23,6 +25,17 @@ pub enum Command {
     Initiate(Vec<PeerId>),
     /// Use this port in place of the one at its number; the old one is dropped.
     ReplacePort(Box<dyn Port>),
+}
+
+/// Peers that a snapshot is to describe, as far as they are at home on the shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// None.
+    None,
+    /// These.
+    These(Arc<[PeerId]>),
+    /// All.
+    All,
 }
 
 /// Something the gateway may want to act on. Events may be lost when nobody reads them.
@@ -36,9 +49,18 @@ pub enum Event {
     GaveUp(PeerId),
     /// An access rule that asks for it denied a flow.
     Denied(DeniedFlow),
-    /// So many initiations arrive that sources are to prove themselves. It is told again as long as that lasts, at least
+    /// So many initiations arrive at this shard that sources are to prove themselves. It is told again as long as that lasts, at least
     /// once in [`UNDER_LOAD_HOLD`](crate::limits::UNDER_LOAD_HOLD).
-    UnderLoad,
+    UnderLoad(u16),
+    /// Authentic packets of a peer came from another place: what is kept for restarts is out of date.
+    Roamed {
+        /// Who.
+        peer: PeerId,
+        /// Where it was.
+        from: Option<SocketAddr>,
+        /// Where it is.
+        to: SocketAddr,
+    },
 }
 
 /// One port of a shard, in the words of [`Port`].
@@ -117,10 +139,30 @@ pub struct PeerSnapshot {
     pub queued: usize,
 }
 
+impl PeerSnapshot {
+    fn of(peer: &Peer, now: Now) -> Self {
+        Self {
+            id: peer.id(),
+            endpoint: peer.path.map(|path| path.remote),
+            rx_bytes: peer.rx_bytes,
+            tx_bytes: peer.tx_bytes,
+            last_handshake_unix_ns: peer.last_handshake_unix_ns,
+            last_received: peer.last_received,
+            timestamp: Some(peer.gate.greatest()).filter(|&greatest| greatest != Tai64n::ZERO),
+            has_session: peer
+                .keypairs
+                .current()
+                .is_some_and(|keypair| !keypair.expired(now.at)),
+            unanswered: peer.unanswered,
+            queued: peer.queue.len(),
+        }
+    }
+}
+
 /// A snapshot being told.
 pub(super) struct Progress {
     next: usize,
-    peers: bool,
+    peers: Wanted,
     to: Sender<Snapshot>,
     /// A part for which there was no room.
     unsent: Option<Snapshot>,
@@ -198,32 +240,27 @@ impl Shard {
 
     /// The next part of a snapshot.
     fn describe(&self, progress: &mut Progress, now: Now) -> Snapshot {
-        let end = if progress.peers {
-            (progress.next + SNAPSHOT_SLICE).min(self.peers.len())
-        } else {
-            0
+        let from = progress.next;
+        let upto = |count: usize| from.min(count)..(from + SNAPSHOT_SLICE).min(count);
+        let (slice, count): (Vec<&Peer>, usize) = match &progress.peers {
+            Wanted::None => (Vec::new(), 0),
+            Wanted::All => {
+                let slice = self.peers[upto(self.peers.len())].iter().flatten();
+                (slice.map(|peer| &**peer).collect(), self.peers.len())
+            }
+            Wanted::These(ids) => {
+                let places = ids[upto(ids.len())].iter().filter_map(|id| self.by_id.get(id));
+                let peers = places.filter_map(|&place| self.peers[place as usize].as_deref());
+                (peers.collect(), ids.len())
+            }
         };
-        let peers = self.peers[progress.next.min(end)..end]
-            .iter()
-            .flatten()
-            .map(|peer| PeerSnapshot {
-                id: peer.id(),
-                endpoint: peer.path.map(|path| path.remote),
-                rx_bytes: peer.rx_bytes,
-                tx_bytes: peer.tx_bytes,
-                last_handshake_unix_ns: peer.last_handshake_unix_ns,
-                last_received: peer.last_received,
-                timestamp: Some(peer.gate.greatest()).filter(|&greatest| greatest != Tai64n::ZERO),
-                has_session: peer
-                    .keypairs
-                    .current()
-                    .is_some_and(|keypair| !keypair.expired(now.at)),
-                unanswered: peer.unanswered,
-                queued: peer.queue.len(),
-            });
-        let snapshot = Snapshot {
+        progress.next = upto(count).end;
+        Snapshot {
             shard: self.number,
-            peers: peers.collect(),
+            peers: slice
+                .into_iter()
+                .map(|peer| PeerSnapshot::of(peer, now))
+                .collect(),
             counters: self.counters.clone(),
             ports: self
                 .ports
@@ -233,10 +270,8 @@ impl Shard {
             active_peers: self.by_id.len(),
             under_load: self.limiter.under_load(now.at),
             rules: self.judging.decided(),
-            last: !progress.peers || end == self.peers.len(),
-        };
-        progress.next = end;
-        snapshot
+            last: progress.next == count,
+        }
     }
 
     /// Tells the gateway; if it does not listen, the next event of the kind says the same.

@@ -33,7 +33,7 @@ impl Shard {
             self.limiter.unproved(now.at, known, self.stranger_jobs.len())
         };
         if self.limiter.tells_load(now.at) {
-            self.tell(Event::UnderLoad);
+            self.tell(Event::UnderLoad(self.number));
         }
         match admission {
             Admission::Admit => self.ask_worker_to_respond(message, path, proved),

@@ -42,7 +42,7 @@ use weir_frame::{Frame, Port, PortRole};
 use weir_noise::{CookieSecret, Instant};
 
 pub use access::DeniedFlow;
-pub use control::{Command, Event, PeerSnapshot, PortSnapshot, Snapshot};
+pub use control::{Command, Event, PeerSnapshot, PortSnapshot, Snapshot, Wanted};
 
 /// The time, read once a batch.
 #[derive(Clone, Copy, Debug)]

@@ -360,7 +360,7 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        let before = peer.path.replace(path);
+        let (id, before) = (peer.id(), peer.path.replace(path));
         if before.map(|path| path.remote) == Some(path.remote) {
             return;
         }
@@ -370,7 +370,11 @@ impl Shard {
         let users = self.endpoints.entry(path.remote).or_default();
         users.count += 1;
         users.only = (users.count == 1).then_some(place);
-        self.tell(Event::Changed);
+        self.tell(Event::Roamed {
+            peer: id,
+            from: before.map(|path| path.remote),
+            to: path.remote,
+        });
     }
 
     fn forget_endpoint(&mut self, remote: SocketAddr) {

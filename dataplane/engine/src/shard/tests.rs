@@ -224,7 +224,10 @@ fn a_snapshot_that_nobody_reads_stops_nothing() {
     }
     let homes = bench.shard.by_id.len();
     let (to, parts) = bounded(1);
-    let asked = Command::Snapshot { peers: true, to };
+    let asked = Command::Snapshot {
+        peers: Wanted::All,
+        to,
+    };
     assert!(bench.commands.send(asked).is_ok());
     let (done, finished) = bounded(1);
     // A shard that waits for its reader would wait for ever, so it is another thread that does.
@@ -253,7 +256,10 @@ fn a_snapshot_that_nobody_reads_stops_nothing() {
 
     // Nor does it keep awake for somebody who has gone without reading.
     let (to, parts) = bounded(1);
-    let asked = Command::Snapshot { peers: true, to };
+    let asked = Command::Snapshot {
+        peers: Wanted::All,
+        to,
+    };
     assert!(bench.commands.send(asked).is_ok());
     bench.shard.poll(NOW);
     bench.shard.poll(NOW);

@@ -18,7 +18,9 @@ use weir_abi::change::{Change, ChangeSet};
 use weir_abi::desired::{Desired, Revision};
 use weir_abi::key::PublicKey;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
-use weir_engine::{Alarm, Applier, Command, Event, Links, PeerId, Remembered, Snapshot, Stamps, mesh};
+use weir_engine::{
+    Alarm, Applier, Command, Event, Links, PeerId, Remembered, Snapshot, Stamps, Wanted, mesh,
+};
 use weir_frame::{FramePool, Home};
 use weir_sockets::tun::{TunDevice, TunOptions, TunPort};
 use weir_sockets::{SlotTable, UdpGroup, UdpOptions};
@@ -278,11 +280,12 @@ impl DataPlane {
         }
     }
 
-    /// What every shard tells of itself, and of its peers if asked for.
-    pub fn snapshots(&self, peers: bool) -> Vec<Snapshot> {
+    /// What every shard tells of itself, and of those of its peers that are wanted.
+    pub fn snapshots(&self, peers: &Wanted) -> Vec<Snapshot> {
         let mut waiting = Vec::new();
         for Running { thread } in &self.lock().running {
             let (to, parts) = bounded(16);
+            let peers = peers.clone();
             if thread.commands.send(Command::Snapshot { peers, to }).is_ok() {
                 thread.wake();
                 waiting.push(parts);
