@@ -158,6 +158,7 @@ impl Keeper {
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
             Event::UnderLoad(_) => self.plane.under_load(),
             Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
+            Event::PeerState { .. } | Event::Refused(_) | Event::Lost(_) => {}
         }
     }
 

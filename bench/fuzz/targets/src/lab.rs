@@ -175,6 +175,7 @@ impl Lab {
             None => Outcome::Refused {
                 index,
                 reason: weir_abi::drops::Drop::BadHandshake,
+                claimed: None,
                 path,
                 proved,
             },
