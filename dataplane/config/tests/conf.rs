@@ -3,7 +3,7 @@
 use std::io;
 use weir_abi::key::PublicKey;
 use weir_config::Config;
-use weir_config::conf::{Client, Conf, client, import};
+use weir_config::conf::{Client, Conf, Server, client, import};
 use weir_config::key::public_key;
 
 fn key(byte: u8) -> String {
@@ -124,7 +124,7 @@ fn a_client_s_configuration_mirrors_the_gateway() {
         endpoint: Some("192.0.2.1:51820".parse().unwrap()),
         full_tunnel: true,
     };
-    let text = client(&config, &about).expose_text();
+    let text = client(&Server::new(&config), &about).expose_text();
     let private: weir_abi::key::PrivateKey = key(8).parse().unwrap();
     let gateway = public_key(&key(9).parse().unwrap());
     let expected = format!(
@@ -136,7 +136,7 @@ fn a_client_s_configuration_mirrors_the_gateway() {
     assert_eq!(*text, expected);
     about.full_tunnel = false;
     assert!(
-        client(&config, &about)
+        client(&Server::new(&config), &about)
             .expose_text()
             .contains("AllowedIPs = 10.77.0.0/24\n")
     );

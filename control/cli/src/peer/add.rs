@@ -143,7 +143,7 @@ fn client_conf(
         endpoint,
         full_tunnel: options.full_tunnel || (loaded.config.gateway.nat && !options.split_tunnel),
     };
-    Ok(conf::client(&loaded.config, &client).expose_text())
+    Ok(conf::client(&conf::Server::new(&loaded.config), &client).expose_text())
 }
 
 /// The entry for the file: the preshared key goes into a file of its own where others can read the configuration.

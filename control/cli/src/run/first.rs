@@ -122,7 +122,10 @@ fn write_all(
         // Left by a configuration that is gone; its key is in no configuration any more.
         fs::remove_file(&conf).map_err(Failure::file(&conf, "cannot be removed"))?;
     }
-    create(&conf, &conf::client(&config, &client).expose_text())?;
+    create(
+        &conf,
+        &conf::client(&conf::Server::new(&config), &client).expose_text(),
+    )?;
     create(path, &text)
 }
 

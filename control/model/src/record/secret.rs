@@ -21,6 +21,13 @@ impl PasswordHash {
     }
 }
 
+/// Nothing of the hash.
+impl core::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
 impl PartialEq for PasswordHash {
     fn eq(&self, other: &Self) -> bool {
         self.0.as_bytes().ct_eq(other.0.as_bytes()).into()

@@ -2,10 +2,10 @@
 
 use super::{Conf, ConfInterface};
 use crate::config::Config;
-use crate::interface::InterfaceAddress;
+use crate::interface::{Dns, InterfaceAddress};
 use weir_abi::desired::{Origin, Peer};
 use weir_abi::endpoint::Endpoint;
-use weir_abi::key::{PresharedKey, PrivateKey};
+use weir_abi::key::{PresharedKey, PrivateKey, PublicKey};
 use weir_abi::prefix::Prefix;
 
 /// What is known of a client.
@@ -23,10 +23,38 @@ pub struct Client {
     pub full_tunnel: bool,
 }
 
+/// What a client's configuration says of the gateway.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Server {
+    /// Its public key.
+    pub public_key: PublicKey,
+    /// The tunnel's own addresses with their networks.
+    pub addresses: Vec<InterfaceAddress>,
+    /// Name servers and search domains for clients.
+    pub dns: Vec<Dns>,
+    /// The MTU in bytes, where clients are not to choose it themselves.
+    pub mtu: Option<u16>,
+    /// Seconds between the client's persistent keepalives; 0 is off.
+    pub keepalive_s: u16,
+}
+
+impl Server {
+    /// The gateway that `config` describes.
+    pub fn new(config: &Config) -> Self {
+        Self {
+            public_key: config.public_key(),
+            addresses: config.interface.addresses.clone(),
+            dns: config.interface.dns.clone(),
+            mtu: config.mtu(),
+            keepalive_s: config.dataplane.keepalive_s,
+        }
+    }
+}
+
 /// The client's configuration. A full tunnel takes the families that the tunnel has addresses of.
-pub fn client(config: &Config, client: &Client) -> Conf {
+pub fn client(server: &Server, client: &Client) -> Conf {
     let mut routes: Vec<Prefix> = Vec::new();
-    for address in &config.interface.addresses {
+    for address in &server.addresses {
         let network = address.network();
         let all = Prefix::new(network.address(), 0).expect("every family has the empty prefix");
         let route = if client.full_tunnel { all } else { network };
@@ -38,8 +66,8 @@ pub fn client(config: &Config, client: &Client) -> Conf {
         preshared_key: client.preshared_key.clone(),
         endpoint: client.endpoint.clone(),
         allowed_ips: routes,
-        persistent_keepalive: Some(config.dataplane.keepalive_s).filter(|s| *s > 0),
-        ..Peer::new(config.public_key(), Origin::File)
+        persistent_keepalive: Some(server.keepalive_s).filter(|s| *s > 0),
+        ..Peer::new(server.public_key, Origin::File)
     };
     let own = client.addresses.iter().map(|p| InterfaceAddress {
         address: p.address(),
@@ -49,8 +77,8 @@ pub fn client(config: &Config, client: &Client) -> Conf {
         interface: ConfInterface {
             private_key: client.private_key.clone(),
             addresses: own.collect(),
-            dns: config.interface.dns.clone(),
-            mtu: config.mtu(),
+            dns: server.dns.clone(),
+            mtu: server.mtu,
             ..ConfInterface::default()
         },
         peers: vec![gateway],

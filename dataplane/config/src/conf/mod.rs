@@ -5,7 +5,7 @@ mod import;
 mod parse;
 mod write;
 
-pub use client::{Client, client};
+pub use client::{Client, Server, client};
 pub use import::import;
 
 use crate::interface::{Dns, InterfaceAddress};
