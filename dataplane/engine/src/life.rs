@@ -67,6 +67,8 @@ pub struct LifeSnapshot {
     pub reason: StateReason,
     /// Since when it is in that state: ms since the Unix epoch, 0 for ever.
     pub since_unix_ms: u64,
+    /// When our last initiation left.
+    pub initiated: Option<Instant>,
     /// Authentic initiations taken.
     pub initiations_received: u64,
     /// Responses sent.
@@ -128,6 +130,7 @@ impl Life {
             state: self.state,
             reason: self.reason,
             since_unix_ms: self.since_unix_ms,
+            initiated: Some(self.initiated).filter(|&at| at != Instant::NEVER),
             initiations_received: self.initiations_received,
             responses_sent: self.responses_sent,
             unconfirmed_responses: self.unconfirmed_responses,

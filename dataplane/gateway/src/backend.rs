@@ -4,6 +4,7 @@ use crate::about::About;
 use crate::dataplane::{DataPlane, DataPlaneError};
 use crate::host::Host;
 use crate::ipc::Handler;
+use crate::probe;
 use crate::status;
 use crate::uapi::{Backend, InterfaceView, PeerView};
 use nix::errno::Errno;
@@ -131,7 +132,10 @@ impl Handler for Front {
             Request::Declared => Reply::Declared(Box::new(self.declared())),
             Request::Peers(keys) => Reply::Peers(status::peers(&self.plane, &keys)),
             Request::Watch => Reply::Failed("this data plane cannot be watched".to_owned()),
-            Request::Probe(_) => Reply::Failed("this data plane cannot probe".to_owned()),
+            Request::Probe(peer) => match probe::probe(&self.plane, &peer) {
+                Ok(result) => Reply::Probed(Box::new(result)),
+                Err(why) => Reply::Failed(why),
+            },
         }
     }
 }

@@ -18,6 +18,7 @@ pub mod ipc;
 pub mod keeper;
 pub mod netlink;
 pub mod nft;
+pub mod probe;
 pub mod refused;
 pub mod resolve;
 pub mod shard_thread;

@@ -8,6 +8,7 @@ use crate::limits::{PEERS_MAX, QUEUED_BYTES, SNAPSHOT_SLICE};
 use crate::peer::Peer;
 use crate::tables::PeerId;
 use core::net::SocketAddr;
+use core::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 use std::sync::Arc;
 use weir_abi::key::PublicKey;
@@ -27,6 +28,8 @@ pub enum Command {
     },
     /// Begin a handshake with each of these peers that is at home here: after a restart.
     Initiate(Vec<PeerId>),
+    /// A round trip through the tunnel to this peer, if it is at home here, took so long.
+    Measured(PeerId, Duration),
     /// Use this port in place of the one at its number; the old one is dropped.
     ReplacePort(Box<dyn Port>),
 }
@@ -218,10 +221,18 @@ impl Shard {
                     });
                 }
                 Command::Initiate(peers) => peers.into_iter().for_each(|id| self.wake_peer(id, now)),
+                Command::Measured(id, latency) => self.measured(id, latency),
                 Command::ReplacePort(port) => self.replace_port(port),
             }
         }
         worked
+    }
+
+    fn measured(&mut self, id: PeerId, latency: Duration) {
+        let place = self.by_id.get(&id).copied();
+        if let Some(peer) = place.and_then(|place| self.peers[place as usize].as_mut()) {
+            peer.life.measured(latency);
+        }
     }
 
     fn wake_peer(&mut self, id: PeerId, now: Now) {

@@ -280,6 +280,16 @@ impl DataPlane {
         }
     }
 
+    /// A round trip through the tunnel to this peer was measured.
+    pub fn measured(&self, peer: PeerId, latency: Duration) {
+        for Running { thread } in &self.lock().running {
+            // A shard that is not at home with the peer ignores it.
+            if thread.commands.send(Command::Measured(peer, latency)).is_ok() {
+                thread.wake();
+            }
+        }
+    }
+
     /// What every shard tells of itself, and of those of its peers that are wanted.
     pub fn snapshots(&self, peers: &Wanted) -> Vec<Snapshot> {
         let mut waiting = Vec::new();
