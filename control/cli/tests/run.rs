@@ -120,7 +120,7 @@ fn command(place: &Place, more: &[&str]) -> std::process::Command {
     let own = std::env::current_exe().expect("this program");
     let mut command = place.command(&["run", "--config", "etc/weir.toml", "--interface", "weirtest0"]);
     command
-        .args(["--dataplane", own.to_str().expect("UTF-8")])
+        .args(["--no-control", "--dataplane", own.to_str().expect("UTF-8")])
         .args(more);
     command.arg("--run-directory").arg(place.path("etc"));
     command
@@ -271,6 +271,7 @@ fn obstacles_are_said_before_anything_is_written() {
         "lo",
         "--port",
         &free_port(),
+        "--no-control",
         "--dataplane",
         "x",
     ]);
@@ -279,6 +280,7 @@ fn obstacles_are_said_before_anything_is_written() {
         "run",
         "--config",
         "etc/weir.toml",
+        "--no-control",
         "--endpoint",
         "a b",
         "--port",

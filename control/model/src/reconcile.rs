@@ -31,15 +31,23 @@ pub struct Reconciled {
     pub conflicts: BTreeMap<PublicKey, String>,
 }
 
-/// Compares the store's state with what the data plane declares.
-pub fn reconcile(
-    state: &Snapshot,
-    outbox: &BTreeSet<OutboxKey>,
-    seen: Option<&DataPlaneSeen>,
-    facts: &GatewayFacts,
-    found: &Declared,
-    now: Timestamp,
-) -> Reconciled {
+/// What the store knows.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// Its records.
+    pub state: &'a Snapshot,
+    /// What the data plane has not confirmed.
+    pub outbox: &'a BTreeSet<OutboxKey>,
+    /// The data plane that was last in step.
+    pub seen: Option<&'a DataPlaneSeen>,
+    /// Whether it was recovered from a copy that lacks the latest changes: what control told a data plane that has run on
+    /// since is then newer.
+    pub recovered: bool,
+}
+
+/// Compares what the store holds with what the data plane declares.
+pub fn reconcile(held: &Held<'_>, facts: &GatewayFacts, found: &Declared, now: Timestamp) -> Reconciled {
+    let Held { state, outbox, seen, recovered } = *held;
     let mut result = Reconciled {
         conflicts: conflicts(state, facts),
         everything: seen.is_none_or(|seen| seen.boot_id != found.boot_id),
@@ -58,7 +66,8 @@ pub fn reconcile(
         if state.peers.contains_key(&key) || facts.file.peers.contains_key(&key) {
             continue;
         }
-        if outbox.contains(&OutboxKey::Peer(key)) || peer.origin != Origin::Uapi {
+        let ours = peer.origin != Origin::Uapi && !recovered;
+        if outbox.contains(&OutboxKey::Peer(key)) || ours {
             // Removed here, or left by a control whose store is gone.
             result.pushed.insert(key);
         } else {
@@ -74,7 +83,7 @@ pub fn reconcile(
             result.pushed.insert(*key);
             result.everything |= loses_endpoint(peer, known);
         } else if !result.everything {
-            compare(peer, known, &owners, now, &mut result);
+            compare(peer, known, (&owners, recovered), now, &mut result);
         }
     }
     result
@@ -98,7 +107,7 @@ pub fn loses_endpoint(peer: &Peer, known: Option<&desired::Peer>) -> bool {
 fn compare(
     peer: &Peer,
     known: Option<&desired::Peer>,
-    owners: &HashMap<Prefix, PublicKey>,
+    (owners, recovered): (&HashMap<Prefix, PublicKey>, bool),
     now: Timestamp,
     result: &mut Reconciled,
 ) {
@@ -113,7 +122,7 @@ fn compare(
                 result.pushed.insert(key);
             }
         }
-        Some(known) if known.origin == Origin::Uapi => {
+        Some(known) if known.origin == Origin::Uapi || (recovered && active) => {
             result.taken.push(taken(Some(peer), known, now));
         }
         Some(known) => {

@@ -25,8 +25,8 @@ mod tables;
 mod wheel;
 mod worker;
 
-pub use access::{Access, ClassId};
-pub use applier::Applier;
+pub use access::{Access, ClassId, RuleList};
+pub use applier::{Applied, Applier, Prepared};
 pub use counters::Counters;
 pub use life::LifeSnapshot;
 pub use limiter::Rates;

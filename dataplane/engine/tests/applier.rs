@@ -125,7 +125,7 @@ fn a_refused_set_changes_nothing() {
     ];
     let mut refusals = Vec::new();
     for set in refused {
-        assert_eq!(applier.check(&set), applier.apply(&set).map(drop));
+        assert_eq!(applier.prepare(&set).map(drop), applier.apply(&set).map(drop));
         refusals.push(applier.apply(&set).unwrap_err());
         assert_eq!(whole(&applier), before, "{set:?}");
     }

@@ -7,6 +7,8 @@ use crate::ipc::Handler;
 use crate::probe;
 use crate::status;
 use crate::uapi::{Backend, InterfaceView, PeerView};
+use crate::unix::Asker;
+use crate::watchers::Watch;
 use nix::errno::Errno;
 use std::sync::Arc;
 use weir_abi::change::{Change, ChangeSet};
@@ -46,14 +48,13 @@ impl Front {
 impl Front {
     /// What is declared and is not the file's.
     fn declared(&self) -> Declared {
-        let tables = self.plane.tables();
-        let mut peers = self.plane.desired().peers;
+        let (mut peers, tables) = self.plane.declared();
         peers.retain(|peer| peer.origin != Origin::File);
         Declared {
             revision: tables.revision,
             boot_id: self.about.boot_id(),
             peers,
-            rules: Vec::new(),
+            rules: tables.access.declared().of(Origin::Control).to_vec(),
         }
     }
 }
@@ -105,8 +106,43 @@ impl Backend for Front {
     }
 }
 
+/// Whether a member of the socket's group may ask that. What the machine is and what the file declares are root's.
+fn permitted(request: &Request) -> Result<(), String> {
+    let set = match request {
+        Request::Status { .. }
+        | Request::Reload
+        | Request::Declared
+        | Request::Peers(_)
+        | Request::Watch
+        | Request::Probe(_) => return Ok(()),
+        Request::Shards(_) => return Err("the number of shards is root's to change".to_owned()),
+        Request::Apply(set) => set,
+    };
+    if set.origin != Origin::Control {
+        return Err(format!(
+            "changes {} are root's to make; expected those of the origin control",
+            set.origin.place()
+        ));
+    }
+    set.changes.iter().try_for_each(|change| match change {
+        Change::PrivateKey(_) | Change::ListenPort(_) | Change::Fwmark(_) => {
+            Err("the private key, the port and the mark are root's to change".to_owned())
+        }
+        Change::RemoveAllPeers
+        | Change::RemovePeer(_)
+        | Change::Peer(_)
+        | Change::ReplacePeers(_)
+        | Change::ReplaceRules(_) => Ok(()),
+    })
+}
+
 impl Handler for Front {
-    fn handle(&self, request: Request) -> Reply {
+    fn handle(&self, asker: Asker, request: Request) -> Reply {
+        if asker == Asker::Member
+            && let Err(why) = permitted(&request)
+        {
+            return Reply::Failed(why);
+        }
         match request {
             Request::Status { peers } => {
                 let warnings = self.host.warnings(&self.plane);
@@ -131,11 +167,16 @@ impl Handler for Front {
             },
             Request::Declared => Reply::Declared(Box::new(self.declared())),
             Request::Peers(keys) => Reply::Peers(status::peers(&self.plane, &keys)),
-            Request::Watch => Reply::Failed("this data plane cannot be watched".to_owned()),
+            // The socket itself begins the stream.
+            Request::Watch => Reply::Events(Vec::new()),
             Request::Probe(peer) => match probe::probe(&self.plane, &peer) {
                 Ok(result) => Reply::Probed(Box::new(result)),
                 Err(why) => Reply::Failed(why),
             },
         }
+    }
+
+    fn watch(&self) -> Result<Watch, String> {
+        self.plane.watchers().watch().map_err(|error| error.to_string())
     }
 }

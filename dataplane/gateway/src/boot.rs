@@ -9,8 +9,8 @@ use crate::host::{self, Host};
 use crate::keeper::{self, Keeper};
 use crate::netlink;
 use crate::state::{self, Saver, State};
-use crate::unix::{BindError, Bound};
-use crate::{ipc, uapi, xdp};
+use crate::unix::{Asker, Audience, BindError, Bound};
+use crate::{control_group, ipc, uapi, xdp};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use nix::sys::signal::{SigSet, Signal};
 use std::collections::HashMap;
@@ -69,7 +69,10 @@ fn signals() -> SigSet {
 }
 
 /// Starts a drop-in for wireguard-go: a device without configuration, and the socket by which `wg` gives it one.
-pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, String> {
+///
+/// `group` names the group that may use the status socket beside root.
+pub fn drop_in(interface: &str, environment: Environment, group: Option<&str>) -> Result<Gateway, String> {
+    let audience = control_group::audience(group)?;
     let options = Options {
         interface: interface.to_owned(),
         shards: if environment.tun.is_some() {
@@ -91,7 +94,7 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
     let adopted = options.tun.is_some();
     let bound = match environment.uapi {
         Some(socket) => uapi::Server::inherited(socket.into()),
-        None => bind(&uapi::Server::path(interface))?,
+        None => bind(&uapi::Server::path(interface), Audience::Root)?,
     };
     let nothing = ChangeSet {
         base: None,
@@ -113,18 +116,26 @@ pub fn drop_in(interface: &str, environment: Environment) -> Result<Gateway, Str
     let reload: Reload = Box::new(|| Err("there is no configuration file to read again".to_owned()));
     let host = Arc::new(Host::untouched());
     let about = Arc::new(About::begin(None));
-    finish(plane, (host, about), reload, bound, None, State::default())
+    finish(
+        plane,
+        (host, about),
+        reload,
+        (bound, audience),
+        None,
+        State::default(),
+    )
 }
 
-/// Starts a gateway as its configuration file says.
-pub fn configured(file: &Path) -> Result<Gateway, String> {
+/// Starts a gateway as its configuration file says. `group` names the group that may use the status socket beside root.
+pub fn configured(file: &Path, group: Option<&str>) -> Result<Gateway, String> {
+    let audience = control_group::audience(group)?;
     let config = read(file)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
     xdp::bypass::check(&config).map_err(|why| format!("{}: {why}", file.display()))?;
     let interface = config.interface.name.clone();
-    let bound = bind(&uapi::Server::path(&interface))?;
+    let bound = bind(&uapi::Server::path(&interface), Audience::Root)?;
     let (saver, state) = open_state(&config)?;
     let mtu = config.mtu().unwrap_or_else(|| host::path_mtu(&config));
     let options = options(&config, mtu, aead()?);
@@ -137,20 +148,27 @@ pub fn configured(file: &Path) -> Result<Gateway, String> {
     let about = Arc::new(About::begin(Some((file, &config))));
     let seen = (Arc::clone(&host), Arc::clone(&about));
     let reload = reloader(file.to_owned(), config, Arc::clone(&plane), seen);
-    finish(plane, (host, about), reload, bound, Some(saver), state)
+    finish(
+        plane,
+        (host, about),
+        reload,
+        (bound, audience),
+        Some(saver),
+        state,
+    )
 }
 
 fn finish(
     plane: Arc<DataPlane>,
     (host, about): (Arc<Host>, Arc<About>),
     reload: Reload,
-    bound: Bound,
+    (bound, audience): (Bound, Audience),
     saver: Option<Arc<Saver>>,
     state: State,
 ) -> Result<Gateway, String> {
     let endings = bounded(4);
     let front = Arc::new(Front::new(Arc::clone(&plane), Arc::clone(&host), about, reload));
-    let status = bind(&ipc::Server::path(&plane.interface()))?;
+    let status = bind(&ipc::Server::path(&plane.interface()), audience)?;
     let removed = endings.0.clone();
     let gone = move || drop(removed.try_send(Ending::Removed("the socket for wg was removed")));
     let words = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
@@ -240,7 +258,7 @@ impl Gateway {
 
     fn reload(&self) {
         use crate::ipc::Handler;
-        match self.front.handle(weir_abi::ipc::Request::Reload) {
+        match self.front.handle(Asker::Root, weir_abi::ipc::Request::Reload) {
             weir_abi::ipc::Reply::Done(revision) => {
                 tracing::info!("configuration read again, revision {}", revision.0);
             }
@@ -467,10 +485,10 @@ const TAKING_PLACE_AGAIN: Duration = Duration::from_millis(20);
 
 /// Takes the place of a socket. A device that was just removed takes its process a moment to follow, and scripts make
 /// the next of that name at once.
-fn bind(path: &Path) -> Result<Bound, String> {
+fn bind(path: &Path, audience: Audience) -> Result<Bound, String> {
     let begun = Instant::now();
     loop {
-        match Bound::bind(path) {
+        match Bound::bind(path, audience) {
             Ok(bound) => return Ok(bound),
             Err(BindError::InUse(_)) if begun.elapsed() < HANDING_ON => {
                 std::thread::sleep(TAKING_PLACE_AGAIN)

@@ -1,7 +1,9 @@
-//! Denied flows in the log: a line each, of those that their rule asks to be told.
+//! Denied flows, of those that their rule asks to be told: a line each in the log, and an event for watchers.
 
 use core::fmt;
 use core::net::{IpAddr, SocketAddr};
+use weir_abi::desired::Origin;
+use weir_abi::events::{DeniedFlow as Denied, EventKind};
 use weir_abi::rule::{Protocol, Rule};
 use weir_engine::{DeniedFlow, Tables};
 use weir_wire::ip;
@@ -18,10 +20,31 @@ impl<'a> Line<'a> {
         Self { flow, tables }
     }
 
-    fn rule(&self) -> Option<&Rule> {
+    /// The rule, whose it is, and which of the owner's, from 1.
+    fn rule(&self) -> Option<(&Rule, Origin, usize)> {
         let access = &self.tables.access;
-        let rule = access.declared().get(usize::from(self.flow.rule));
-        rule.filter(|_| access.serial() == self.flow.rules_serial)
+        if access.serial() != self.flow.rules_serial {
+            return None;
+        }
+        let number = usize::from(self.flow.rule);
+        let (owner, place) = access.declared().owner(number)?;
+        Some((&access.declared().all()[number], owner, place + 1))
+    }
+
+    /// The same for watchers.
+    pub fn event(&self) -> EventKind {
+        let (flow, rule) = (self.flow, self.rule());
+        EventKind::Denied(Denied {
+            peer: self.tables.peer(flow.peer).map(|facts| facts.public_key),
+            rule: rule.map(|(_, owner, place)| (owner, place as u32)),
+            rule_name: rule.and_then(|(rule, ..)| rule.name.clone()),
+            source: flow.source,
+            destination: flow.destination,
+            protocol: flow.protocol,
+            source_port: flow.ports.map(|(source, _)| source),
+            destination_port: flow.ports.map(|(_, destination)| destination),
+            left_out: flow.left_out,
+        })
     }
 }
 
@@ -49,9 +72,17 @@ impl fmt::Display for Line<'_> {
             },
             None => f.write_str(", a peer that is gone")?,
         }
-        write!(f, ", by access rule {}", flow.rule + 1)?;
-        if let Some(name) = self.rule().and_then(|rule| rule.name.as_deref()) {
-            write!(f, " ({name})")?;
+        match self.rule() {
+            Some((rule, owner, place)) => {
+                write!(f, ", by access rule {place}")?;
+                if owner != Origin::File {
+                    write!(f, " declared {}", owner.place())?;
+                }
+                if let Some(name) = &rule.name {
+                    write!(f, " ({name})")?;
+                }
+            }
+            None => write!(f, ", by an access rule that was replaced")?,
         }
         match flow.left_out {
             0 => Ok(()),
@@ -119,7 +150,7 @@ mod tests {
         assert_eq!(
             line(&other),
             format!(
-                "denied icmp from 10.0.0.2 to 10.1.0.1, peer laptop ({key}), by access rule 2; \
+                "denied icmp from 10.0.0.2 to 10.1.0.1, peer laptop ({key}), by an access rule that was replaced; \
                  3 more denied packets were not logged"
             )
         );

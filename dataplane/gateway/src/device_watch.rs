@@ -1,7 +1,7 @@
 //! Follows the tunnel's device as others change it: its MTU, down and up again, to another namespace, to its end.
 
 use crate::dataplane::DataPlane;
-use crate::host::Host;
+use crate::host::{Host, is_down};
 use crate::netlink::{self, Event, Link, Monitor};
 use nix::errno::Errno;
 use std::io;
@@ -75,6 +75,8 @@ impl Watch {
         }
         if self.down && link.up {
             self.host.restore(&self.plane);
+        } else if !self.down && !link.up {
+            self.plane.watchers().warn(&is_down(&link.name));
         }
         self.down = !link.up;
     }

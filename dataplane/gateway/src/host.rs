@@ -116,7 +116,9 @@ impl Host {
         let mut set = self.lock();
         let Some(set) = &mut *set else { return };
         if let Err(error) = set.follow(plane, &self.notes, DeviceRoutes::set) {
-            tracing::warn!("routes to allowed IPs: {error}");
+            let warning = format!("routes to allowed IPs: {error}");
+            tracing::warn!("{warning}");
+            plane.watchers().warn(&warning);
         }
     }
 
@@ -130,7 +132,11 @@ impl Host {
         });
         match restored {
             Ok(()) => tracing::info!("the device is up again, with its addresses and routes"),
-            Err(error) => tracing::warn!("the device is up again, but not what belongs to it: {error}"),
+            Err(error) => {
+                let warning = format!("the device is up again, but not what belongs to it: {error}");
+                tracing::warn!("{warning}");
+                plane.watchers().warn(&warning);
+            }
         }
     }
 
@@ -138,10 +144,7 @@ impl Host {
     pub fn warnings(&self, plane: &DataPlane) -> Vec<String> {
         let mut warnings = self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if device(plane).is_ok_and(|(_, link)| !link.up) {
-            let interface = plane.interface();
-            warnings.push(format!(
-                "interface {interface} is down, so no packet passes: ip link set {interface} up"
-            ));
+            warnings.push(is_down(&plane.interface()));
         }
         warnings
     }
@@ -181,7 +184,7 @@ impl Host {
                 table: None,
             },
         };
-        let forwarded = next.forward(&plane.interface(), &self.notes);
+        let forwarded = next.forward(plane, &self.notes);
         if let Err(error) = forwarded {
             *set = Some(next);
             return Err(error);
@@ -200,7 +203,8 @@ impl Host {
 
 impl Set {
     /// Switches the kernel's forwarding and puts the table in place, as wanted.
-    fn forward(&mut self, interface: &str, notes: &Mutex<Vec<String>>) -> Result<(), String> {
+    fn forward(&mut self, plane: &DataPlane, notes: &Mutex<Vec<String>>) -> Result<(), String> {
+        let interface = &plane.interface();
         if !self.wanted.forward {
             self.table = None;
             self.forwarding = None;
@@ -231,6 +235,7 @@ impl Set {
                 "nftables chain {chain} drops forwarded packets; accept those from and to {interface} in it"
             );
             tracing::warn!("{note}");
+            plane.watchers().warn(&note);
             notes.lock().unwrap_or_else(PoisonError::into_inner).push(note);
         }
         Ok(())
@@ -266,11 +271,17 @@ impl Set {
         for note in routed.notes {
             if !notes.contains(&note) {
                 tracing::warn!("{note}");
+                plane.watchers().warn(&note);
                 notes.push(note);
             }
         }
         Ok(())
     }
+}
+
+/// What to say of an interface that was set down.
+pub fn is_down(interface: &str) -> String {
+    format!("interface {interface} is down, so no packet passes: ip link set {interface} up")
 }
 
 /// The way to the kernel's tables where the device is now, and the device there.

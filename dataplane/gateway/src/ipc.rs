@@ -1,11 +1,13 @@
-//! The socket of [`weir_abi::ipc`]: status and changes for the command line, and later for control.
+//! The socket of [`weir_abi::ipc`]: status, changes and events for the command line and for control.
 
 use crate::secret_bytes::append;
-use crate::unix::{BindError, Bound, Served};
+use crate::unix::{Asker, Audience, BindError, Bound, Served};
+use crate::watchers::Watch;
 use postcard::ser_flavors::Size;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +30,14 @@ const REQUEST_MAX: usize = 128 * 1024 * 1024;
 
 /// Answers requests; called from the threads of the connections, several at a time.
 pub trait Handler: Send + Sync {
-    /// Answers one request.
-    fn handle(&self, request: Request) -> Reply;
+    /// Answers one request, other than [`Request::Watch`].
+    fn handle(&self, asker: Asker, request: Request) -> Reply;
+
+    /// Begins to watch for a client.
+    ///
+    /// # Errors
+    /// Why that cannot be, in words.
+    fn watch(&self) -> Result<Watch, String>;
 }
 
 /// Why a conversation ended.
@@ -67,14 +75,14 @@ impl Server {
     }
 
     /// Takes the place.
-    pub fn bind(path: &Path) -> Result<Bound, BindError> {
-        Bound::bind(path)
+    pub fn bind(path: &Path, audience: Audience) -> Result<Bound, BindError> {
+        Bound::bind(path, audience)
     }
 
     /// Answers on the socket.
     pub fn start(bound: Bound, handler: Arc<dyn Handler>) -> io::Result<Self> {
-        let conversation = Arc::new(move |stream: &UnixStream| {
-            if let Err(error) = converse(stream, &*handler) {
+        let conversation = Arc::new(move |stream: &UnixStream, asker| {
+            if let Err(error) = converse(stream, asker, &*handler) {
                 tracing::debug!("client: {error}");
             }
         });
@@ -84,7 +92,7 @@ impl Server {
     }
 }
 
-fn converse(stream: &UnixStream, handler: &dyn Handler) -> Result<(), IpcError> {
+fn converse(stream: &UnixStream, asker: Asker, handler: &dyn Handler) -> Result<(), IpcError> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     greet(stream)?;
@@ -94,9 +102,23 @@ fn converse(stream: &UnixStream, handler: &dyn Handler) -> Result<(), IpcError> 
             return Ok(());
         };
         stream.set_read_timeout(Some(PATIENCE))?;
-        let request = body(stream, length, REQUEST_MAX)?;
-        send(stream, &handler.handle(request))?;
+        match body(stream, length, REQUEST_MAX)? {
+            Request::Watch => match handler.watch() {
+                Ok(watch) => return tell(stream, &watch),
+                Err(why) => send(stream, &Reply::Failed(why))?,
+            },
+            request => send(stream, &handler.handle(asker, request))?,
+        }
     }
+}
+
+/// Tells a watcher what happens until it closes.
+fn tell(stream: &UnixStream, watch: &Watch) -> Result<(), IpcError> {
+    send(stream, &Reply::Events(Vec::new()))?;
+    while let Some(events) = watch.next(stream.as_fd())? {
+        send(stream, &Reply::Events(events))?;
+    }
+    Ok(())
 }
 
 /// A connection to a running data plane.
@@ -123,6 +145,11 @@ impl Client {
     /// Asks, and waits for the answer.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, IpcError> {
         send(&self.stream, request)?;
+        self.hear()
+    }
+
+    /// Waits for the next answer: after [`Request::Watch`], again and again.
+    pub fn hear(&mut self) -> Result<Reply, IpcError> {
         let length = length(&self.stream)?.ok_or(IpcError::Closed)?;
         body(&self.stream, length, MESSAGE_MAX)
     }
@@ -194,18 +221,25 @@ mod tests {
     struct Counting;
 
     impl Handler for Counting {
-        fn handle(&self, request: Request) -> Reply {
+        fn handle(&self, _: Asker, request: Request) -> Reply {
             match request {
                 Request::Apply(set) => Reply::Done(Revision(set.changes.len() as u64)),
                 _ => Reply::Failed("not here".to_owned()),
             }
+        }
+
+        fn watch(&self) -> Result<Watch, String> {
+            Err("not here".to_owned())
         }
     }
 
     /// A conversation with a server at the other end of a pair.
     fn pair() -> (UnixStream, thread::JoinHandle<Result<(), IpcError>>) {
         let (client, server) = UnixStream::pair().expect("a pair");
-        (client, thread::spawn(move || converse(&server, &Counting)))
+        (
+            client,
+            thread::spawn(move || converse(&server, Asker::Root, &Counting)),
+        )
     }
 
     // Catches messages cut or run together, and a large one that does not fit.

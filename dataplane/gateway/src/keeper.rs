@@ -4,6 +4,7 @@
 use crate::clock;
 use crate::dataplane::DataPlane;
 use crate::denied::Line;
+use crate::load::Load;
 use crate::resolve::{Candidates, Name, Resolved, Resolver};
 use crate::state::{PeerState, Saver, State};
 use crate::status;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use weir_abi::desired::Revision;
 use weir_abi::endpoint::Endpoint;
+use weir_abi::events::EventKind;
 use weir_abi::key::PublicKey;
 use weir_engine::{Event, PeerId, Remembered, Wanted};
 use weir_noise::{Instant, Tai64n};
@@ -96,6 +98,7 @@ pub struct Keeper {
     rested: std::time::Instant,
     /// When to ask again for the names that have no address; none lacks one where this is none.
     unresolved: Option<std::time::Instant>,
+    load: Load,
 }
 
 #[derive(Default)]
@@ -122,6 +125,7 @@ impl Keeper {
             due: None,
             rested: std::time::Instant::now(),
             unresolved: None,
+            load: Load::default(),
         }
     }
 
@@ -137,12 +141,14 @@ impl Keeper {
             // Nobody is woken while nothing waits to be kept.
             let due = self.due.map_or_else(never, at);
             let unresolved = self.unresolved.map_or_else(never, at);
+            let relief = self.load.ends().map_or_else(never, at);
             select! {
                 recv(stop) -> _ => break,
                 recv(plane.events()) -> event => if let Ok(event) = event { self.event(event) },
                 recv(answers) -> answer => if let Ok(answer) = answer { self.resolved(answer) },
                 recv(due) -> _ => self.look(),
                 recv(unresolved) -> _ => self.ask_unresolved(),
+                recv(relief) -> _ => self.tell_relief(),
             }
         }
         self.keep();
@@ -151,14 +157,50 @@ impl Keeper {
     fn event(&mut self, event: Event) {
         match event {
             // A time that was set stays: what changes all the time is to be kept, too.
-            Event::Changed | Event::Roamed { .. } => {
-                let soonest = self.rested.max(std::time::Instant::now() + PACE);
-                self.due.get_or_insert(soonest);
+            Event::Changed => self.await_look(),
+            Event::Roamed { peer, from, to } => {
+                self.await_look();
+                let watchers = self.plane.watchers();
+                if watchers.any()
+                    && let Some(facts) = self.plane.tables().peer(peer)
+                {
+                    let peer = facts.public_key;
+                    watchers.tell(EventKind::Roamed { peer, from, to });
+                }
             }
             Event::Unanswered(id) | Event::GaveUp(id) => self.resolve_again(id),
-            Event::UnderLoad(_) => self.plane.under_load(),
-            Event::Denied(flow) => tracing::info!("{}", Line::new(&flow, &self.plane.tables())),
-            Event::PeerState { .. } | Event::Refused(_) | Event::Lost(_) => {}
+            Event::UnderLoad(shard) => {
+                self.plane.under_load();
+                if self.load.begins(shard, std::time::Instant::now()) {
+                    let on = true;
+                    self.plane.watchers().tell(EventKind::UnderLoad { shard, on });
+                }
+            }
+            Event::Denied(flow) => {
+                let tables = self.plane.tables();
+                let line = Line::new(&flow, &tables);
+                tracing::info!("{line}");
+                self.plane.watchers().tell(line.event());
+            }
+            Event::PeerState { peer, state, reason } => {
+                let told = EventKind::PeerState { peer, state, reason };
+                self.plane.watchers().tell(told);
+            }
+            Event::Refused(refused) => self.plane.watchers().tell(EventKind::Refused(refused)),
+            Event::Lost(count) => self.plane.watchers().tell(EventKind::Lost(count)),
+        }
+    }
+
+    fn await_look(&mut self) {
+        // A time that was set stays: what changes all the time is to be kept, too.
+        let soonest = self.rested.max(std::time::Instant::now() + PACE);
+        self.due.get_or_insert(soonest);
+    }
+
+    fn tell_relief(&mut self) {
+        for shard in self.load.ended(std::time::Instant::now()) {
+            let on = false;
+            self.plane.watchers().tell(EventKind::UnderLoad { shard, on });
         }
     }
 
@@ -252,7 +294,11 @@ impl Keeper {
     fn resolved(&mut self, answer: Resolved) {
         let addresses = match answer.addresses {
             Ok(addresses) => addresses,
-            Err(why) => return tracing::warn!("endpoint {}: {why}", answer.name.host),
+            Err(why) => {
+                let warning = format!("endpoint {}: {why}", answer.name.host);
+                tracing::warn!("{warning}");
+                return self.plane.watchers().warn(&warning);
+            }
         };
         let Some(known) = self.names.get_mut(&answer.name) else {
             return;

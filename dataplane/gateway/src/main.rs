@@ -21,6 +21,10 @@ struct Arguments {
     /// Run the gateway that this file describes, in the foreground.
     #[arg(long, value_name = "FILE", conflicts_with = "interface")]
     config: Option<PathBuf>,
+    /// Let the members of this group, of which weir-control is one, use the status socket beside root; by default the
+    /// group "weir", where there is one.
+    #[arg(long, value_name = "NAME")]
+    control_group: Option<String>,
     /// The device to make, configured by `wg` afterwards.
     #[arg(value_name = "IFNAME", required_unless_present = "config")]
     interface: Option<String>,
@@ -43,10 +47,11 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<(), String> {
     let environment = Environment::read().map_err(|error| error.to_string())?;
     let level = environment.log_level;
+    let group = arguments.control_group.as_deref();
     if let Some(file) = arguments.config {
         log_to_stderr(level.unwrap_or(LevelFilter::INFO));
         boot::block_signals().map_err(|error| error.to_string())?;
-        let gateway = boot::configured(&file)?;
+        let gateway = boot::configured(&file, group)?;
         let (key, port) = gateway.address();
         tracing::info!(
             "listening on UDP port {port} with public key {}",
@@ -64,13 +69,13 @@ fn run(arguments: Arguments) -> Result<(), String> {
     if foreground {
         log_to_stderr(level);
         boot::block_signals().map_err(|error| error.to_string())?;
-        return boot::drop_in(&interface, environment)?.run();
+        return boot::drop_in(&interface, environment, group)?.run();
     }
     let detached = detach(environment.keeps_output()).map_err(|error| error.to_string())?;
     log_to_stderr(level);
     let started = boot::block_signals()
         .map_err(|error| error.to_string())
-        .and_then(|()| boot::drop_in(&interface, environment));
+        .and_then(|()| boot::drop_in(&interface, environment, group));
     match started {
         Ok(gateway) => {
             detached.ready().map_err(|error| error.to_string())?;

@@ -8,7 +8,6 @@ use crate::xdp::Card;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
-use weir_abi::desired::Origin;
 use weir_abi::drops::Drop;
 use weir_abi::key::PublicKey;
 use weir_abi::refused::RefusedHandshake;
@@ -99,12 +98,15 @@ fn rule_statuses(tables: &weir_engine::Tables, snapshots: &[Snapshot]) -> Vec<Ru
         let shards = snapshots.iter().filter(current);
         shards.filter_map(|snapshot| snapshot.rules.1.get(number)).sum()
     };
-    let rules = access.declared().iter().enumerate();
-    rules
-        .map(|(number, rule)| RuleStatus {
-            rule: rule.clone(),
-            origin: Origin::File,
-            packets: decided(number),
+    let rules = access.declared();
+    let numbered = rules.all().iter().enumerate();
+    numbered
+        .filter_map(|(number, rule)| {
+            Some(RuleStatus {
+                rule: rule.clone(),
+                origin: rules.owner(number)?.0,
+                packets: decided(number),
+            })
         })
         .collect()
 }

@@ -1,5 +1,5 @@
-//! Unix stream sockets that this process serves: root only, bound without a moment in which others could connect,
-//! with stale files of dead processes replaced, a bounded number of connections, and a word when the file is removed.
+//! Unix stream sockets that this process serves: for root, or for a group too, bound without a moment in which others
+//! could connect, with stale files of dead processes replaced, a bounded number of connections, and a word when the file is removed.
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -7,6 +7,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::{Gid, chown};
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
@@ -18,6 +19,24 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+/// Who may connect to a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Audience {
+    /// Root, and the user that this process runs as.
+    Root,
+    /// These, and the members of a group.
+    Group(Gid),
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asker {
+    /// Root, or the user that this process runs as.
+    Root,
+    /// A member of the group that the socket is for.
+    Member,
+}
 
 /// Why a socket could not be bound.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +77,7 @@ impl BindError {
 pub struct Bound {
     listener: UnixListener,
     file: Option<SocketFile>,
+    audience: Audience,
 }
 
 #[derive(Debug)]
@@ -85,15 +105,18 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 impl Bound {
-    /// Listens at `path`, mode 0600; its directory is made with mode 0700 if it is not there. A socket whose process
-    /// is gone is replaced.
-    pub fn bind(path: &Path) -> Result<Self, BindError> {
+    /// Listens at `path`, mode 0600, or 0660 for a group; its directory is made with mode 0700 if it is not there, and
+    /// opened to all where a group must get through it. A socket whose process is gone is replaced.
+    pub fn bind(path: &Path, audience: Audience) -> Result<Self, BindError> {
         let directory = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
             .map_err(BindError::system(directory))?;
+        if let Audience::Group(_) = audience {
+            open_directory(directory).map_err(BindError::system(directory))?;
+        }
         // Held while stale files are replaced, so that two processes starting at once do not remove each other's.
         let _lock = File::open(directory)
             .and_then(|d| Flock::lock(d, FlockArg::LockExclusive).map_err(|(_, errno)| errno.into()))
@@ -101,11 +124,12 @@ impl Bound {
         remove_stale(path)?;
         // Bound inside a directory that no one else can enter, then linked to its place with its mode already right.
         let hidden = directory.join(format!(".{}", std::process::id()));
-        let listener = bind_hidden(&hidden, path).map_err(BindError::system(path))?;
+        let listener = bind_hidden(&hidden, path, audience).map_err(BindError::system(path))?;
         let file = SocketFile::at(path).map_err(BindError::system(path))?;
         Ok(Self {
             listener,
             file: Some(file),
+            audience,
         })
     }
 
@@ -114,7 +138,11 @@ impl Bound {
         let address = listener.local_addr().ok();
         let path = address.as_ref().and_then(|a| a.as_pathname());
         let file = path.and_then(|p| SocketFile::at(p).ok());
-        Self { listener, file }
+        Self {
+            listener,
+            file,
+            audience: Audience::Root,
+        }
     }
 }
 
@@ -149,14 +177,33 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
     }
 }
 
-fn bind_hidden(hidden: &Path, path: &Path) -> io::Result<UnixListener> {
+/// Lets others pass through a directory of ours. The names of interfaces are no secret, and each socket in it guards
+/// itself.
+fn open_directory(directory: &Path) -> io::Result<()> {
+    const SEARCH: u32 = 0o055;
+    let found = fs::metadata(directory)?;
+    let mode = found.permissions().mode() & 0o7777;
+    if found.uid() == nix::unistd::geteuid().as_raw() && mode & SEARCH != SEARCH {
+        fs::set_permissions(directory, Permissions::from_mode(mode | SEARCH))?;
+    }
+    Ok(())
+}
+
+fn bind_hidden(hidden: &Path, path: &Path, audience: Audience) -> io::Result<UnixListener> {
     // Left over from a process with the same number that died in between.
     let _ = fs::remove_dir_all(hidden);
     DirBuilder::new().mode(0o700).create(hidden)?;
     let bound = (|| {
         let inner = hidden.join("s");
         let listener = UnixListener::bind(&inner)?;
-        fs::set_permissions(&inner, Permissions::from_mode(0o600))?;
+        let mode = match audience {
+            Audience::Root => 0o600,
+            Audience::Group(group) => {
+                chown(&inner, None, Some(group))?;
+                0o660
+            }
+        };
+        fs::set_permissions(&inner, Permissions::from_mode(mode))?;
         fs::hard_link(&inner, path)?;
         Ok(listener)
     })();
@@ -165,7 +212,7 @@ fn bind_hidden(hidden: &Path, path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Talks on one connection, in a thread of its own, until it returns.
-pub type Conversation = Arc<dyn Fn(&UnixStream) + Send + Sync>;
+pub type Conversation = Arc<dyn Fn(&UnixStream, Asker) + Send + Sync>;
 
 /// A socket being served. Dropping it ends the service, closes the connections and removes the file; conversations
 /// that are in the middle of an answer may outlive it.
@@ -176,8 +223,7 @@ pub struct Served {
 }
 
 impl Served {
-    /// Serves at most `most` connections of root, or of the user that this process runs as, at a time; further ones
-    /// are closed at once. When the socket's file is removed, the service ends and `removed` is called from the
+    /// Serves at most `most` connections of the socket's audience at a time; further ones are closed at once. When the socket's file is removed, the service ends and `removed` is called from the
     /// serving thread; it should only pass the word on.
     pub fn start(
         bound: Bound,
@@ -309,16 +355,23 @@ impl Acceptor {
 
     fn admit(&self, stream: UnixStream) -> io::Result<()> {
         let uid = getsockopt(&stream, PeerCredentials)?.uid();
-        if uid != 0 && uid != nix::unistd::geteuid().as_raw() {
-            return Err(io::Error::other(format!("user {uid} is not root")));
-        }
+        let asker = if uid == 0 || uid == nix::unistd::geteuid().as_raw() {
+            Asker::Root
+        } else {
+            match self.bound.audience {
+                Audience::Root => return Err(io::Error::other(format!("user {uid} is not root"))),
+                // Who is neither root nor of the group, the kernel lets nowhere near: connect(2) takes the right to
+                // write to the socket's file.
+                Audience::Group(_) => Asker::Member,
+            }
+        };
         stream.set_nonblocking(false)?;
         let entry = self.connections.enter(stream.try_clone()?, self.most)?;
         let conversation = Arc::clone(&self.conversation);
         thread::Builder::new()
             .name("weir-client".into())
             .spawn(move || {
-                conversation(&stream);
+                conversation(&stream, asker);
                 // The clone in the list keeps the connection open otherwise; the client may have closed it already.
                 let _ = stream.shutdown(Shutdown::Both);
                 drop(entry);

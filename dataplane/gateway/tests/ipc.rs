@@ -8,16 +8,21 @@ use std::sync::Arc;
 use weir_abi::desired::Revision;
 use weir_abi::ipc::{Reply, Request};
 use weir_gateway::ipc::{Client, Handler, Server};
-use weir_gateway::unix::BindError;
+use weir_gateway::unix::{Asker, Audience, BindError};
+use weir_gateway::watchers::Watch;
 
 struct Shards;
 
 impl Handler for Shards {
-    fn handle(&self, request: Request) -> Reply {
+    fn handle(&self, _: Asker, request: Request) -> Reply {
         match request {
             Request::Shards(count) => Reply::Done(Revision(u64::from(count))),
             other => Reply::Failed(format!("{other:?}")),
         }
+    }
+
+    fn watch(&self) -> Result<Watch, String> {
+        Err("there is nothing to watch".to_owned())
     }
 }
 
@@ -39,7 +44,11 @@ fn directory(name: &str) -> Directory {
 fn clients_ask_side_by_side() {
     let directory = directory("ipc");
     let path = directory.0.join("weir0.sock");
-    let server = Server::start(Server::bind(&path).expect("free"), Arc::new(Shards)).expect("a server");
+    let server = Server::start(
+        Server::bind(&path, Audience::Root).expect("free"),
+        Arc::new(Shards),
+    )
+    .expect("a server");
     let mode = |p: &PathBuf| fs::metadata(p).expect("it is there").permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(&directory.0)), (0o600, 0o700));
     let mut clients: Vec<Client> = (0..10)
@@ -65,8 +74,8 @@ fn a_stale_socket_is_replaced_and_a_live_one_is_not() {
     fs::create_dir(&directory.0).expect("a directory for the test");
     let path = directory.0.join("weir0.sock");
     drop(UnixListener::bind(&path).expect("a stale socket"));
-    let bound = Server::bind(&path).expect("nobody answers there");
-    let refused = Server::bind(&path).expect_err("somebody listens there");
+    let bound = Server::bind(&path, Audience::Root).expect("nobody answers there");
+    let refused = Server::bind(&path, Audience::Root).expect_err("somebody listens there");
     assert!(matches!(&refused, BindError::InUse(p) if *p == path), "{refused}");
     drop(bound);
     assert_eq!(fs::read_dir(&directory.0).expect("it is there").count(), 0);

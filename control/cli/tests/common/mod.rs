@@ -56,7 +56,8 @@ impl Place {
     /// The binary with these arguments, its sockets looked for in this folder.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command.arg("--run-directory").arg(self.folder.path()).args(args);
+        command.arg("--run-directory").arg(self.folder.path());
+        command.arg("--control-directory").arg(self.folder.path()).args(args);
         command.stdin(Stdio::null()).current_dir(self.folder.path());
         command
     }

@@ -75,7 +75,7 @@ impl Connection {
 
     /// Says a message. Measured first, so that growth leaves no copy of a key behind.
     fn send(&mut self, message: &impl Serialize) -> Result<(), WireError> {
-        let size = postcard::experimental::serialized_size(message)?;
+        let size = postcard::serialize_with_flavor(message, postcard::ser_flavors::Size::default())?;
         let length = u32::try_from(size)
             .ok()
             .filter(|_| size <= MESSAGE_MAX)

@@ -179,7 +179,8 @@ fn conflicts_with_the_file_are_named_and_left_alone() {
     file.prefixes.insert("10.0.0.2/32".parse().unwrap(), key(9));
     facts.file = std::sync::Arc::new(file);
     let outbox = [1, 2, 3].map(|n| OutboxKey::Peer(key(n))).into();
-    let result = reconcile(&state, &outbox, None, &facts, &declared(&[]), at(0));
+    let held = Held { state: &state, outbox: &outbox, seen: None, recovered: false };
+    let result = reconcile(&held, &facts, &declared(&[]), at(0));
     assert_eq!(
         result.conflicts.keys().copied().collect::<Vec<_>>(),
         [key(1), key(2)]
@@ -211,4 +212,19 @@ fn an_endpoint_that_goes_needs_a_whole_declaration() {
     known.endpoint = Some("192.0.2.1:1".parse().unwrap());
     let result = meet(&state, &[OutboxKey::Peer(key(1))], &declared(&[known]));
     assert!(result.everything && result.pushed == [key(1)].into());
+}
+
+// Catches peers that are cut off because the store had to go back to an older copy.
+#[test]
+fn a_recovered_store_learns_from_the_data_plane() {
+    let state = state(&[peer(1)]);
+    let mut newer = there(1, Origin::Control);
+    newer.persistent_keepalive = Some(7);
+    let found = declared(&[newer, there(2, Origin::Control)]);
+    let seen = DataPlaneSeen { boot_id: BOOT, revision: Revision(3) };
+    let outbox = BTreeSet::new();
+    let held = Held { state: &state, outbox: &outbox, seen: Some(&seen), recovered: true };
+    let result = reconcile(&held, &GatewayFacts::default(), &found, at(100));
+    let taken: Vec<PublicKey> = result.taken.iter().map(|change| record(change).public_key).collect();
+    assert_eq!((taken, result.pushed.len()), (vec![key(2), key(1)], 0));
 }

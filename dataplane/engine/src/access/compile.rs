@@ -1,11 +1,12 @@
 //! From declared rules to what shards judge by: peers and groups are looked up, and peers that the same rules concern
 //! share one list.
 
-use super::{Access, ClassId, Compiled};
+use super::{Access, ClassId, Compiled, RuleList};
 use crate::tables::{PeerFacts, Tables};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use weir_abi::change::Refusal;
+use weir_abi::desired::Origin;
 use weir_abi::key::PublicKey;
 use weir_abi::prefix::Prefix;
 use weir_abi::rule::{Action, ENTRIES_MAX, Protocol, RULES_MAX, Rule, Sender, Target};
@@ -26,6 +27,7 @@ struct Group {
 
 struct Compiler<'a> {
     tables: &'a Tables,
+    declared: &'a RuleList,
     rules: &'a [Rule],
     groups: BTreeMap<&'a str, Group>,
     access: Access,
@@ -36,25 +38,26 @@ impl Access {
     /// rules and peers share them.
     ///
     /// # Errors
-    /// A rule names what is not there, has ports without their protocol, or there are too many.
-    pub(crate) fn compile(rules: Arc<[Rule]>, serial: u64, tables: &Tables) -> Result<Self, Refusal> {
+    /// A rule names what is not there though it must be, has ports without their protocol, or there are too many.
+    pub(crate) fn compile(declared: RuleList, serial: u64, tables: &Tables) -> Result<Self, Refusal> {
         let mut compiler = Compiler {
             tables,
-            rules: &rules,
+            declared: &declared,
+            rules: declared.all(),
             groups: BTreeMap::new(),
             access: Access {
                 serial,
                 ..Access::default()
             },
         };
-        if !rules.is_empty() {
+        if !declared.all().is_empty() {
             compiler.check()?;
             compiler.find_groups()?;
             compiler.compile_rules()?;
             compiler.classify()?;
         }
         let mut access = compiler.access;
-        access.declared = rules;
+        access.declared = declared;
         Ok(access)
     }
 }
@@ -67,13 +70,13 @@ impl Compiler<'_> {
                 bounded("entries of an access rule", count, ENTRIES_MAX)?;
             }
             if !rule.ports.is_empty() && !rule.protocol.is_some_and(Protocol::has_ports) {
-                return Err(Refusal::RulePorts(number + 1));
+                return Err(Refusal::RulePorts(self.place(number)));
             }
         }
         Ok(())
     }
 
-    /// Collects the groups that rules name, whose members they have, and refuses those without any.
+    /// Collects the groups that rules name, whose members they have, and refuses those without any that must have some.
     fn find_groups(&mut self) -> Result<(), Refusal> {
         for rule in self.rules {
             for group in groups(rule) {
@@ -89,9 +92,11 @@ impl Compiler<'_> {
             }
         }
         for (number, rule) in self.rules.iter().enumerate() {
-            if let Some(group) = groups(rule).find(|group| self.groups[group].peers == 0) {
+            if let Some(group) = groups(rule).find(|group| self.groups[group].peers == 0)
+                && self.is_strict(number)
+            {
                 return Err(Refusal::RuleOfUnknownGroup {
-                    rule: number + 1,
+                    rule: self.place(number),
                     group: group.to_owned(),
                 });
             }
@@ -132,7 +137,10 @@ impl Compiler<'_> {
             match target {
                 Target::Group(group) => places.push(self.groups[group.as_str()].place),
                 Target::Prefix(prefix) => own.push(*prefix),
-                Target::Peer(key) => own.extend_from_slice(&self.peer(number, key)?.allowed_ips),
+                Target::Peer(key) => {
+                    let facts = self.peer(number, key)?;
+                    own.extend(facts.iter().flat_map(|facts| &facts.allowed_ips));
+                }
             }
         }
         if !own.is_empty() {
@@ -176,13 +184,11 @@ impl Compiler<'_> {
             })
             .collect();
         let tables = self.tables;
-        let named = peers
-            .keys()
-            .chain(as_targets)
-            .filter_map(|key| tables.peer_by_key(key));
+        let named: HashSet<PublicKey> = peers.keys().chain(as_targets).copied().collect();
+        let there = named.iter().filter_map(|key| tables.peer_by_key(key));
         let grouped = tables.peers.iter().map(|(_, facts)| facts);
         let grouped = grouped.filter(|facts| !facts.groups.is_empty());
-        let known: Vec<&Arc<PeerFacts>> = named.chain(grouped).collect();
+        let known: Vec<&Arc<PeerFacts>> = there.chain(grouped).collect();
         for facts in known {
             let mut bits = all.clone();
             let of_groups = facts
@@ -198,6 +204,7 @@ impl Compiler<'_> {
             let class = self.class(&mut classes, bits);
             self.access.by_peer.insert(facts.id, class);
         }
+        self.access.named = named;
         Ok(())
     }
 
@@ -224,11 +231,26 @@ impl Compiler<'_> {
         class
     }
 
-    fn peer(&self, number: usize, key: &PublicKey) -> Result<&Arc<PeerFacts>, Refusal> {
-        self.tables.peer_by_key(key).ok_or(Refusal::RuleOfUnknownPeer {
-            rule: number + 1,
-            key: *key,
-        })
+    /// A peer that a rule names; `None` where it is not there and need not be.
+    fn peer(&self, number: usize, key: &PublicKey) -> Result<Option<&Arc<PeerFacts>>, Refusal> {
+        match self.tables.peer_by_key(key) {
+            None if self.is_strict(number) => Err(Refusal::RuleOfUnknownPeer {
+                rule: self.place(number),
+                key: *key,
+            }),
+            found => Ok(found),
+        }
+    }
+
+    /// Whether a rule may name only what is there. Control's may name peers that it has disabled: such a name matches
+    /// nothing, and a rule of none but such names matches nothing at all.
+    fn is_strict(&self, number: usize) -> bool {
+        self.declared.owner(number).map(|(owner, _)| owner) != Some(Origin::Control)
+    }
+
+    /// The rule's number for people: among its owner's, from 1.
+    fn place(&self, number: usize) -> usize {
+        self.declared.owner(number).map_or(number, |(_, place)| place) + 1
     }
 }
 

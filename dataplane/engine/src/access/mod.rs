@@ -2,27 +2,30 @@
 //! tables that needs it; shards judge by them what leaves the tunnel and keep what they must remember for it
 //! themselves.
 //!
-//! Rules are judged in their order and the first that matches decides; what none matches passes. A rule sees a packet
+//! Rules are judged in their order, the file's before control's, and the first that matches decides; what none matches passes. A rule sees a packet
 //! as far as it is known: where ports or protocol are hidden in another fragment, a denial that might match does.
 
 mod compile;
+mod declared;
 mod flow;
 mod networks;
 mod recent;
 mod verdicts;
 
+pub use declared::RuleList;
 pub(crate) use flow::{Flow, fragment_of, opening};
 pub(crate) use recent::Recent;
 pub(crate) use verdicts::Verdicts;
 
-use crate::tables::PeerId;
+use crate::tables::{PeerFacts, PeerId};
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 use networks::Networks;
-use std::sync::Arc;
-use weir_abi::rule::{Action, Protocol, Rule};
+use std::collections::HashSet;
+use weir_abi::key::PublicKey;
+use weir_abi::rule::{Action, Protocol};
 use weir_wire::ip;
 
 /// Rules that are walked for each packet; verdicts of longer lists are remembered.
@@ -35,7 +38,7 @@ pub struct ClassId(u32);
 /// The rules as shards judge by them; immutable.
 #[derive(Default)]
 pub struct Access {
-    declared: Arc<[Rule]>,
+    declared: RuleList,
     serial: u64,
     rules: Vec<Compiled>,
     /// What rules name as their targets, each set once however many rules name it.
@@ -44,6 +47,8 @@ pub struct Access {
     classes: Vec<Box<[u16]>>,
     /// The class of every peer that is in no group and named by no rule.
     others: Option<ClassId>,
+    /// The peers that rules name, there or not.
+    named: HashSet<PublicKey>,
     /// The class of every other.
     by_peer: HashMap<PeerId, Option<ClassId>, RandomState>,
 }
@@ -78,7 +83,7 @@ enum Match {
 
 impl Access {
     /// The rules as they were declared.
-    pub fn declared(&self) -> &Arc<[Rule]> {
+    pub fn declared(&self) -> &RuleList {
         &self.declared
     }
 
@@ -92,9 +97,9 @@ impl Access {
         self.by_peer.get(&peer).copied().unwrap_or(self.others)
     }
 
-    /// Whether a change of this peer may change what is compiled.
-    pub(crate) fn knows(&self, peer: PeerId) -> bool {
-        self.by_peer.contains_key(&peer)
+    /// Whether a change of this peer may change what is compiled; one that is in a group now always may.
+    pub(crate) fn knows(&self, peer: &PeerFacts) -> bool {
+        self.by_peer.contains_key(&peer.id) || self.named.contains(&peer.public_key)
     }
 
     /// Whether to walk the rules of `class` costs more than to look up what they said last.

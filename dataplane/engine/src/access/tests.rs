@@ -1,6 +1,6 @@
 //! Compiled rules against a walk over the declared ones, and what compiling shares.
 
-use super::{Access, Flow, Verdict};
+use super::{Access, Flow, RuleList, Verdict};
 use crate::applier::Applier;
 use crate::tables::Tables;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -264,7 +264,7 @@ fn ten_thousand_peers_share_what_a_hundred_rules_make() {
     let rules: Vec<Rule> = (0..100).map(rule).collect();
     let tables = applied((0..10_000).map(peer).collect(), Vec::new());
     let begun = std::time::Instant::now();
-    let access = Access::compile(rules.into(), 1, &tables).unwrap();
+    let access = Access::compile(RuleList::default().replaced(Origin::File, &rules), 1, &tables).unwrap();
     println!("compiled in {:?}", begun.elapsed());
     assert_eq!((access.classes.len(), access.networks.len()), (50, 101));
     assert_eq!(access.by_peer.len(), 10_000);

@@ -74,9 +74,9 @@ impl Shard {
         let judging = &mut self.judging;
         if judging.serial != access.serial() {
             judging.serial = access.serial();
-            judging.decided = vec![0; access.declared().len()];
+            judging.decided = vec![0; access.declared().all().len()];
         }
-        if access.declared().is_empty() {
+        if access.declared().all().is_empty() {
             judging.memory = None;
         } else if let Some(memory) = &mut judging.memory {
             memory.verdicts.clear();

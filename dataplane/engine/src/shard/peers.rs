@@ -94,7 +94,7 @@ impl Shard {
             return;
         };
         if let Some(endpoint) = refresh(peer, facts, now) {
-            self.roam(place, endpoint);
+            self.look_for(place, endpoint);
         }
         self.schedule(place);
     }
@@ -111,7 +111,7 @@ impl Shard {
         let path = peer.path.take();
         let place = self.settle(peer);
         if let Some(path) = path {
-            self.roam(place, path);
+            self.look_for(place, path);
         }
         self.schedule(place);
         Some(place)
@@ -149,7 +149,7 @@ impl Shard {
             self.indices.assign(index, place);
         }
         if let Some(path) = path {
-            self.roam(place, path);
+            self.look_for(place, path);
         }
         self.schedule(place);
         let owner = self.tables.slots.owner(self.home_of(id).slot);
@@ -361,14 +361,27 @@ impl Shard {
         }
     }
 
-    /// The peer is reached over `path` from now on.
+    /// The peer's authentic packets come over `path`: it is reached there from now on.
     pub(super) fn roam(&mut self, place: Place, path: Path) {
-        let Some(peer) = &mut self.peers[place as usize] else {
-            return;
-        };
+        if let Some((peer, from)) = self.move_path(place, path) {
+            let to = path.remote;
+            self.tell(Event::Roamed { peer, from, to });
+        }
+    }
+
+    /// The peer is to be reached over `path` from now on.
+    fn look_for(&mut self, place: Place, path: Path) {
+        if self.move_path(place, path).is_some() {
+            self.tell(Event::Changed);
+        }
+    }
+
+    /// Gives a peer another path; says whose it is and where it was if that is another place.
+    fn move_path(&mut self, place: Place, path: Path) -> Option<(PeerId, Option<SocketAddr>)> {
+        let peer = self.peers[place as usize].as_mut()?;
         let (id, before) = (peer.id(), peer.path.replace(path));
         if before.map(|path| path.remote) == Some(path.remote) {
-            return;
+            return None;
         }
         if let Some(before) = before {
             self.forget_endpoint(before.remote);
@@ -376,11 +389,7 @@ impl Shard {
         let users = self.endpoints.entry(path.remote).or_default();
         users.count += 1;
         users.only = (users.count == 1).then_some(place);
-        self.tell(Event::Roamed {
-            peer: id,
-            from: before.map(|path| path.remote),
-            to: path.remote,
-        });
+        Some((id, before.map(|path| path.remote)))
     }
 
     fn forget_endpoint(&mut self, remote: SocketAddr) {

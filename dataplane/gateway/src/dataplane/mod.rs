@@ -6,6 +6,7 @@ mod shards;
 
 use crate::netlink::Netlink;
 use crate::shard_thread::ShardThread;
+use crate::watchers::Watchers;
 use crate::workers::Workers;
 use crate::xdp::{Begin, Card, Order, Surveyor};
 use core::net::SocketAddr;
@@ -15,11 +16,12 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_abi::change::{Change, ChangeSet};
-use weir_abi::desired::{Desired, Revision};
+use weir_abi::desired::{Desired, Origin, Peer, Revision};
+use weir_abi::events::{EventKind, NAMED_MAX};
 use weir_abi::key::PublicKey;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
 use weir_engine::{
-    Alarm, Applier, Command, Event, Links, PeerId, Remembered, Snapshot, Stamps, Wanted, mesh,
+    Alarm, Applied, Applier, Command, Event, Links, PeerId, Remembered, Snapshot, Stamps, Wanted, mesh,
 };
 use weir_frame::{FramePool, Home};
 use weir_sockets::tun::{TunDevice, TunOptions, TunPort};
@@ -59,6 +61,7 @@ pub struct DataPlane {
     cards: Vec<Arc<Card>>,
     secret: [u8; 32],
     events: (Sender<Event>, Receiver<Event>),
+    watchers: Watchers,
 }
 
 impl DataPlane {
@@ -124,6 +127,7 @@ impl DataPlane {
             workers,
             secret: random("the cookie secret"),
             events: bounded(EVENTS),
+            watchers: Watchers::default(),
             inner: Mutex::new(Inner {
                 applier,
                 udp,
@@ -167,6 +171,15 @@ impl DataPlane {
         self.lock().applier.desired()
     }
 
+    /// The declared peers, secrets included, and the tables that they are in.
+    pub fn declared(&self) -> (Vec<Peer>, Arc<weir_engine::Tables>) {
+        let inner = self.lock();
+        (
+            inner.applier.desired().peers,
+            inner.applier.published().load_full(),
+        )
+    }
+
     /// The tables in force.
     pub fn tables(&self) -> Arc<weir_engine::Tables> {
         self.lock().applier.published().load_full()
@@ -193,6 +206,11 @@ impl DataPlane {
         &self.events.1
     }
 
+    /// Who watches what happens.
+    pub fn watchers(&self) -> &Watchers {
+        &self.watchers
+    }
+
     /// The AEAD back end that shards use.
     pub fn aead(&self) -> &weir_crypto::Choice {
         &self.options.aead
@@ -211,7 +229,7 @@ impl DataPlane {
     /// Applies changes, or nothing of them.
     pub fn apply(&self, set: &ChangeSet) -> Result<Revision, DataPlaneError> {
         let mut inner = self.lock();
-        inner.applier.check(set)?;
+        let prepared = inner.applier.prepare(set)?;
         let (mut port, mut mark) = (None, None);
         for change in &set.changes {
             match change {
@@ -236,7 +254,7 @@ impl DataPlane {
             inner.udp.set_fwmark(before)?;
             return Err(error);
         }
-        let revision = inner.applier.apply(set)?;
+        let applied = inner.applier.commit(prepared);
         if let (Some(surveyor), true) = (&inner.surveyor, port.is_some() || mark.is_some()) {
             let (port, mark) = (inner.udp.port(), inner.applier.fwmark());
             surveyor.tell(Order::Socket { port, mark });
@@ -244,6 +262,11 @@ impl DataPlane {
         self.wake_all();
         // Whoever keeps names and state looks again; if it lags, it will anyway.
         let _ = self.events.0.try_send(Event::Changed);
+        // While the lock is held, so that changes are told in their order.
+        let revision = applied.revision;
+        if self.watchers.any() {
+            self.watchers.tell(changed(set.origin, applied));
+        }
         Ok(revision)
     }
 
@@ -325,6 +348,16 @@ impl DataPlane {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What watchers hear of a set of changes.
+fn changed(origin: Origin, applied: Applied) -> EventKind {
+    EventKind::Changed {
+        revision: applied.revision,
+        origin,
+        peers: Some(applied.peers).filter(|peers| peers.len() <= NAMED_MAX),
+        rules: applied.rules,
     }
 }
 

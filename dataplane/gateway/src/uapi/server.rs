@@ -3,7 +3,7 @@
 use super::request::{Incoming, REQUEST_MAX, Request};
 use super::{Backend, parse_set, serialize};
 use crate::secret_bytes::append;
-use crate::unix::{BindError, Bound, Served};
+use crate::unix::{Audience, BindError, Bound, Served};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Server {
 
     /// Takes the place; from here on `wg` sees the interface, and is answered once [`Server::start`] was called.
     pub fn bind(path: &Path) -> Result<Bound, BindError> {
-        Bound::bind(path)
+        Bound::bind(path, Audience::Root)
     }
 
     /// A socket that was bound by whoever started this process (`WG_UAPI_FD`).
@@ -55,7 +55,7 @@ impl Server {
         backend: Arc<dyn Backend>,
         removed: impl FnOnce() + Send + 'static,
     ) -> io::Result<Self> {
-        let conversation = Arc::new(move |stream: &UnixStream| {
+        let conversation = Arc::new(move |stream: &UnixStream, _| {
             if let Err(error) = converse(stream, &*backend) {
                 tracing::debug!("UAPI client: {error}");
             }
