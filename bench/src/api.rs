@@ -310,7 +310,7 @@ mod tests {
             assert_eq!(body_of(&mut connection, status, &headers).unwrap(), b"abcd");
             assert!(line_of(&mut connection).is_err(), "everything was read");
         }
-        let connection = sent("1c\r\n: hello\n\nevent: a\ndata: {}\n\r\n1\r\n\n\r\n0\r\n\r\n");
+        let connection = sent("1b\r\n: hello\n\nevent: a\ndata: {}\n\r\n1\r\n\n\r\n0\r\n\r\n");
         let mut events = Events {
             connection,
             text: String::new(),

@@ -8,6 +8,7 @@
 //! The gateway's `weir.toml` declares no peer; the clients are given their addresses, and their configuration, by control.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub struct ControlLab {
     pub gateway: Configured,
     clients: AtomicU8,
     // Last, because fields are dropped in this order.
-    topology: Topology,
+    topology: Arc<Topology>,
 }
 
 /// A peer as the API created it.
@@ -77,14 +78,14 @@ impl ControlLab {
 
     /// Starts a gateway whose `weir.toml` has this at its end, and control.
     pub fn with_toml(more: &str) -> Result<Self> {
-        let mut lab = Self::without_control(Topology::new()?, more)?;
+        let mut lab = Self::without_control(Arc::new(Topology::new()?), more)?;
         lab.control.launch(&lab.topology)?;
         lab.control.await_ready()?;
         Ok(lab)
     }
 
     /// Starts a gateway; control's folder is made, but it is not started.
-    pub fn without_control(topology: Topology, more: &str) -> Result<Self> {
+    pub fn without_control(topology: Arc<Topology>, more: &str) -> Result<Self> {
         let host = topology.namespace("gateway")?;
         host.forward()?;
         host.ip(&format!("address add {OUTSIDE}/32 dev lo"))?;

@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod bench;
+pub mod churn;
 pub mod client_conf;
 pub mod configured;
 pub mod configured_lab;
