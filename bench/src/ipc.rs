@@ -10,6 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use weir_abi::VERSION;
 use weir_abi::ipc::{DIRECTORY, Hello, Reply, Request};
+use weir_abi::key::PublicKey;
+use weir_abi::probe::ProbeResult;
 use weir_abi::status::Status;
 
 use crate::{LabError, Result};
@@ -50,6 +52,14 @@ pub fn set_shards(interface: &str, shards: u16) -> Result<()> {
     match ask(interface, &Request::Shards(shards))? {
         Reply::Done(_) => Ok(()),
         other => Err(unexpected("an agreement", &other)),
+    }
+}
+
+/// Has the data plane of an interface probe a peer.
+pub fn probe(interface: &str, peer: PublicKey) -> Result<ProbeResult> {
+    match ask(interface, &Request::Probe(peer))? {
+        Reply::Probed(result) => Ok(*result),
+        other => Err(unexpected("what came of a probe", &other)),
     }
 }
 

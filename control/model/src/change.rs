@@ -1,7 +1,8 @@
 //! What can be asked for, and by whom.
 
 use crate::record::{
-    Actor, ChangeId, PasswordHash, Peer, Role, Session, SessionId, Settings, Source, Token, TokenId, User,
+    Action, Actor, ChangeId, PasswordHash, Peer, Role, Session, SessionId, Settings, Source, Token, TokenId,
+    User,
 };
 use jiff::Timestamp;
 use weir_abi::endpoint::Endpoint;
@@ -74,8 +75,15 @@ pub enum Change {
     },
     /// A user that is to go; its sessions end.
     RemoveUser(String),
-    /// A user signed in.
-    LoggedIn(String),
+    /// Somebody signed in, or tried to.
+    Login {
+        /// By what name.
+        name: String,
+        /// What became of it.
+        action: Action,
+        /// Why, in words.
+        why: &'static str,
+    },
     /// A token that is to be new.
     CreateToken(Token),
     /// A token that is to go.

@@ -27,5 +27,5 @@ pub use plan::{Planned, plan};
 pub use problem::{Problem, Refused};
 pub use push::{declared, pushed};
 pub use shared::Shared;
-pub use shown::{Difference, DifferenceKind, rule_value};
+pub use shown::{Difference, DifferenceKind, rule_value, undone};
 pub use snapshot::Snapshot;

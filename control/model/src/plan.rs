@@ -139,7 +139,7 @@ impl<'a> Draft<'a> {
                 self.end_sessions(name, *keep);
             }
             Change::RemoveUser(name) => self.remove_user(name)?,
-            Change::LoggedIn(name) => self.logged_in(name),
+            Change::Login { name, action, why } => self.login(name, *action, why),
             Change::CreateToken(token) => self.create_token(token)?,
             Change::RemoveToken(id) => self.remove_token(id)?,
             Change::TouchToken(id, at) => {
@@ -405,8 +405,12 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn logged_in(&mut self, name: &str) {
-        if let Ok(mut user) = self.user(name) {
+    fn login(&mut self, name: &str, action: Action, why: &str) {
+        let outcome = [("outcome".to_owned(), why.to_owned())].into();
+        self.note(action, name.to_owned(), outcome);
+        if action == Action::LoggedIn
+            && let Ok(mut user) = self.user(name)
+        {
             user.last_login_at = Some(self.by.now);
             self.write(Write::User(user));
         }

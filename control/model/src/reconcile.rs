@@ -47,7 +47,12 @@ pub struct Held<'a> {
 
 /// Compares what the store holds with what the data plane declares.
 pub fn reconcile(held: &Held<'_>, facts: &GatewayFacts, found: &Declared, now: Timestamp) -> Reconciled {
-    let Held { state, outbox, seen, recovered } = *held;
+    let Held {
+        state,
+        outbox,
+        seen,
+        recovered,
+    } = *held;
     let mut result = Reconciled {
         conflicts: conflicts(state, facts),
         everything: seen.is_none_or(|seen| seen.boot_id != found.boot_id),

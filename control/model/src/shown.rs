@@ -1,6 +1,7 @@
 //! Records as people are shown them: field by field, in words, without anything secret.
 
-use crate::record::{Facts, Peer, Rules, Settings, Token, User};
+use crate::record::{Facts, Peer, PendingChange, Rules, Settings, Token, User};
+use crate::snapshot::Snapshot;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use weir_abi::rule::{Rule, Sender, Target};
@@ -206,6 +207,49 @@ pub(crate) fn settings(settings: &Settings) -> Fields {
         ("alerts.drops_per_mille", Some(alerts.drops_per_mille.into())),
         ("alerts.expiry_days", Some(alerts.expiry_days.into())),
     ])
+}
+
+/// What a change that waits did: from what was before it to what is now.
+pub fn undone(change: &PendingChange, state: &Snapshot) -> Vec<Difference> {
+    let mut all = Vec::new();
+    for (key, before) in &change.before.peers {
+        let (old, new) = (before.as_ref(), state.peer(key));
+        let secret = old
+            .zip(new)
+            .is_some_and(|(old, new)| old.preshared_key != new.preshared_key);
+        let (was, is) = (old.map(peer), new.map(|new| peer(new)));
+        if was.is_some() || is.is_some() {
+            let path = format!("/peers/{}", escaped(&key.to_string()));
+            let secret = secret.then_some("preshared_key");
+            all.extend(differences(&path, was.as_ref(), is.as_ref(), secret));
+        }
+    }
+    for (name, before) in &change.before.users {
+        let (was, is) = (before.as_ref().map(user), state.users.get(name).map(user));
+        if was.is_some() || is.is_some() {
+            let path = format!("/users/{}", escaped(name));
+            all.extend(differences(&path, was.as_ref(), is.as_ref(), None));
+        }
+    }
+    for (id, before) in &change.before.tokens {
+        let (was, is) = (before.as_ref().map(token), state.tokens.get(id).map(token));
+        if was.is_some() || is.is_some() {
+            all.extend(differences(
+                &format!("/tokens/{id}"),
+                was.as_ref(),
+                is.as_ref(),
+                None,
+            ));
+        }
+    }
+    if let Some(before) = &change.before.rules {
+        all.extend(rule_differences(before, &state.rules));
+    }
+    if let Some(before) = &change.before.settings {
+        let (was, is) = (settings(before), settings(&state.settings));
+        all.extend(differences("/settings", Some(&was), Some(&is), None));
+    }
+    all
 }
 
 /// How two lists of rules differ, rule by rule in their order.

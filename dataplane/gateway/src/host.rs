@@ -1,6 +1,7 @@
 //! What a configured gateway sets on the host while it runs, and withdraws when it stops: the device's addresses and
 //! MTU, routes to allowed IPs, forwarding and translation.
 
+use crate::allowed::Allowed;
 use crate::dataplane::DataPlane;
 use crate::netlink::{DeviceRoutes, Error, Link, Netlink, Routed};
 use crate::nft::{Forwarding, ForwardingError, Rules, Table};
@@ -75,6 +76,8 @@ type MakeRoutes = fn(&mut DeviceRoutes, &mut Netlink, &BTreeSet<Prefix>, &[Prefi
 struct Set {
     wanted: Wanted,
     routes: Option<DeviceRoutes>,
+    /// What the routes were made for; `None` where they may lack some.
+    allowed: Option<Allowed>,
     /// Both end with what they stand for.
     forwarding: Option<Forwarding>,
     table: Option<Table>,
@@ -115,7 +118,7 @@ impl Host {
     pub fn follow(&self, plane: &DataPlane) {
         let mut set = self.lock();
         let Some(set) = &mut *set else { return };
-        if let Err(error) = set.follow(plane, &self.notes, DeviceRoutes::set) {
+        if let Err(error) = set.follow_changes(plane, &self.notes) {
             let warning = format!("routes to allowed IPs: {error}");
             tracing::warn!("{warning}");
             plane.watchers().warn(&warning);
@@ -180,6 +183,7 @@ impl Host {
             None => Set {
                 wanted,
                 routes: None,
+                allowed: None,
                 forwarding: None,
                 table: None,
             },
@@ -241,6 +245,27 @@ impl Set {
         Ok(())
     }
 
+    /// Makes the device's routes those of the allowed IPs, as far as these changed.
+    fn follow_changes(&mut self, plane: &DataPlane, notes: &Mutex<Vec<String>>) -> Result<(), Error> {
+        if !self.wanted.routes {
+            return self.follow(plane, notes, DeviceRoutes::set);
+        }
+        let (Some(routes), Some(mut allowed)) = (&mut self.routes, self.allowed.take()) else {
+            return self.follow(plane, notes, DeviceRoutes::set);
+        };
+        let Some(difference) = allowed.follow(&plane.tables()) else {
+            return self.follow(plane, notes, DeviceRoutes::set);
+        };
+        let connected = self.wanted.networks();
+        if routes.concerns(&difference.gone, &difference.come, &connected) {
+            let (mut netlink, _) = device(plane)?;
+            let routed = routes.change(&mut netlink, &difference.gone, &difference.come, &connected)?;
+            note(plane, notes, routed);
+        }
+        self.allowed = Some(allowed);
+        Ok(())
+    }
+
     /// Makes the device's routes those of the allowed IPs, by what was made before or by what is there.
     fn follow(
         &mut self,
@@ -256,26 +281,25 @@ impl Set {
             Some(routes) => routes,
             none => none.insert(DeviceRoutes::find(&mut netlink, link.index)?),
         };
-        let tables = plane.tables();
-        let allowed: BTreeSet<Prefix> = if self.wanted.routes {
-            tables
-                .peers
-                .iter()
-                .flat_map(|(_, facts)| facts.allowed_ips.iter().copied())
-                .collect()
-        } else {
-            BTreeSet::new()
-        };
-        let routed = make(routes, &mut netlink, &allowed, &self.wanted.networks())?;
-        let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
-        for note in routed.notes {
-            if !notes.contains(&note) {
-                tracing::warn!("{note}");
-                plane.watchers().warn(&note);
-                notes.push(note);
-            }
-        }
+        let allowed = self.wanted.routes.then(|| Allowed::of(&plane.tables()));
+        let all = allowed.as_ref().map(Allowed::all).unwrap_or_default();
+        self.allowed = None;
+        let routed = make(routes, &mut netlink, &all, &self.wanted.networks())?;
+        self.allowed = allowed;
+        note(plane, notes, routed);
         Ok(())
+    }
+}
+
+/// Keeps what an operator should know of routes, and says what is new of it.
+fn note(plane: &DataPlane, notes: &Mutex<Vec<String>>, routed: Routed) {
+    let mut notes = notes.lock().unwrap_or_else(PoisonError::into_inner);
+    for note in routed.notes {
+        if !notes.contains(&note) {
+            tracing::warn!("{note}");
+            plane.watchers().warn(&note);
+            notes.push(note);
+        }
     }
 }
 

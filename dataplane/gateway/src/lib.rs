@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod about;
+pub mod allowed;
 pub mod backend;
 pub mod background;
 pub mod boot;

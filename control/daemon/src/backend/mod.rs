@@ -158,7 +158,7 @@ fn source(source: caller::Source) -> Source {
 }
 
 /// Reads the store on a thread that may wait for the disk.
-async fn reading<T: Send + 'static>(
+pub async fn reading<T: Send + 'static>(
     store: &Store,
     read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 ) -> Answer<T> {

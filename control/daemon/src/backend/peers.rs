@@ -137,7 +137,7 @@ impl Service {
         let published = self.published();
         present::find(&published, &self.world.learnt.load(), &key.0)
             .ok_or(Refusal::NotFound { what: "peer" })?;
-        self.totals.history(&self.store, key.0, range).await
+        self.totals.history(key.0, range).await
     }
 
     /// The record of a peer, of the store or as the file has it.
@@ -262,6 +262,9 @@ fn shown_probe(probe: &ProbeResult) -> Probe {
         ProbedHandshake::Standing => (true, None, None),
         ProbedHandshake::Completed { us } => (true, Some(ms(us)), None),
         ProbedHandshake::NoAnswer => (false, None, Some("The initiations found no answer.")),
+        ProbedHandshake::WrongPresharedKey => {
+            (false, None, Some("A response came that our preshared key does not open."))
+        }
         ProbedHandshake::NoEndpoint => (false, None, Some("It is not known where to send an initiation.")),
         ProbedHandshake::NoIdentity => (false, None, Some("The interface has no private key.")),
     };

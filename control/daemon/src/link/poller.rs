@@ -137,7 +137,7 @@ impl Poller {
                 }
             }
         }
-        self.sampler.end(&self.world);
+        self.sampler.end();
     }
 
     /// Waits for questions, a second at most, and takes all that wait.

@@ -136,7 +136,6 @@ impl Listener for Local {
         let credentials = stream.peer_cred()?;
         let arrived = Arrived::Unix {
             uid: credentials.uid(),
-            pid: credentials.pid(),
         };
         Ok((stream, arrived))
     }

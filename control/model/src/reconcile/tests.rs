@@ -53,14 +53,15 @@ fn meet(state: &Snapshot, outbox: &[OutboxKey], found: &Declared) -> Reconciled 
         revision: Revision(3),
     };
     let outbox: BTreeSet<OutboxKey> = outbox.iter().copied().collect();
-    reconcile(
-        state,
-        &outbox,
-        Some(&seen),
-        &GatewayFacts::default(),
-        found,
-        at(100),
-    )
+    {
+        let held = Held {
+            state,
+            outbox: &outbox,
+            seen: Some(&seen),
+            recovered: false,
+        };
+        reconcile(&held, &GatewayFacts::default(), found, at(100))
+    }
 }
 
 fn record(change: &Change) -> &Peer {
@@ -179,7 +180,12 @@ fn conflicts_with_the_file_are_named_and_left_alone() {
     file.prefixes.insert("10.0.0.2/32".parse().unwrap(), key(9));
     facts.file = std::sync::Arc::new(file);
     let outbox = [1, 2, 3].map(|n| OutboxKey::Peer(key(n))).into();
-    let held = Held { state: &state, outbox: &outbox, seen: None, recovered: false };
+    let held = Held {
+        state: &state,
+        outbox: &outbox,
+        seen: None,
+        recovered: false,
+    };
     let result = reconcile(&held, &facts, &declared(&[]), at(0));
     assert_eq!(
         result.conflicts.keys().copied().collect::<Vec<_>>(),
@@ -221,10 +227,22 @@ fn a_recovered_store_learns_from_the_data_plane() {
     let mut newer = there(1, Origin::Control);
     newer.persistent_keepalive = Some(7);
     let found = declared(&[newer, there(2, Origin::Control)]);
-    let seen = DataPlaneSeen { boot_id: BOOT, revision: Revision(3) };
+    let seen = DataPlaneSeen {
+        boot_id: BOOT,
+        revision: Revision(3),
+    };
     let outbox = BTreeSet::new();
-    let held = Held { state: &state, outbox: &outbox, seen: Some(&seen), recovered: true };
+    let held = Held {
+        state: &state,
+        outbox: &outbox,
+        seen: Some(&seen),
+        recovered: true,
+    };
     let result = reconcile(&held, &GatewayFacts::default(), &found, at(100));
-    let taken: Vec<PublicKey> = result.taken.iter().map(|change| record(change).public_key).collect();
+    let taken: Vec<PublicKey> = result
+        .taken
+        .iter()
+        .map(|change| record(change).public_key)
+        .collect();
     assert_eq!((taken, result.pushed.len()), (vec![key(2), key(1)], 0));
 }

@@ -1,62 +1,57 @@
 //! From declared rules to what shards judge by: peers and groups are looked up, and peers that the same rules concern
 //! share one list.
 
-use super::{Access, ClassId, Compiled, RuleList};
+use super::classes::{Bits, set};
+use super::groups::groups_of;
+use super::{Access, Compiled, Named, Networks, RuleList};
 use crate::tables::{PeerFacts, Tables};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use weir_abi::change::Refusal;
 use weir_abi::desired::Origin;
 use weir_abi::key::PublicKey;
 use weir_abi::prefix::Prefix;
-use weir_abi::rule::{Action, ENTRIES_MAX, Protocol, RULES_MAX, Rule, Sender, Target};
-
-/// A set of rules, one bit each.
-type Bits = Vec<u64>;
-
-/// A group that rules name.
-#[derive(Default)]
-struct Group {
-    peers: usize,
-    prefixes: Vec<Prefix>,
-    /// Its place in [`Access::networks`].
-    place: u32,
-    /// The rules that name it as sender.
-    rules: Option<Bits>,
-}
+use weir_abi::rule::{ENTRIES_MAX, Protocol, RULES_MAX, Rule, Sender, Target};
 
 struct Compiler<'a> {
     tables: &'a Tables,
     declared: &'a RuleList,
     rules: &'a [Rule],
-    groups: BTreeMap<&'a str, Group>,
+    groups: HashMap<String, super::groups::Group>,
+    named: HashMap<PublicKey, Named>,
     access: Access,
 }
 
 impl Access {
-    /// Compiles `rules` for the peers of `tables`. Each group's networks and each class are made once, however many
-    /// rules and peers share them.
+    /// Compiles rules for the peers of `tables`, in place of `before`. Each group's networks and each class are made
+    /// once, however many rules and peers share them.
     ///
     /// # Errors
     /// A rule names what is not there though it must be, has ports without their protocol, or there are too many.
-    pub(crate) fn compile(declared: RuleList, serial: u64, tables: &Tables) -> Result<Self, Refusal> {
+    pub(crate) fn compile(declared: RuleList, before: &Access, tables: &Tables) -> Result<Self, Refusal> {
+        let others = declared != before.declared;
         let mut compiler = Compiler {
             tables,
             declared: &declared,
             rules: declared.all(),
-            groups: BTreeMap::new(),
+            groups: HashMap::new(),
+            named: HashMap::new(),
             access: Access {
-                serial,
+                serial: before.serial + u64::from(others),
+                epoch: before.epoch + 1,
                 ..Access::default()
             },
         };
         if !declared.all().is_empty() {
             compiler.check()?;
-            compiler.find_groups()?;
-            compiler.compile_rules()?;
-            compiler.classify()?;
+            compiler.find_names()?;
+            compiler.find_members()?;
+            compiler.compile_rules();
+            compiler.classify();
         }
         let mut access = compiler.access;
+        access.groups = Arc::new(compiler.groups);
+        access.named = Arc::new(compiler.named);
         access.declared = declared;
         Ok(access)
     }
@@ -76,43 +71,102 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Collects the groups that rules name, whose members they have, and refuses those without any that must have some.
-    fn find_groups(&mut self) -> Result<(), Refusal> {
-        for rule in self.rules {
-            for group in groups(rule) {
-                self.groups.entry(group).or_default();
+    /// Collects the groups and peers that rules name, and how; refuses peers that are not there and must be.
+    fn find_names(&mut self) -> Result<(), Refusal> {
+        let none: Bits = vec![0; self.rules.len().div_ceil(64)];
+        for (number, rule) in self.rules.iter().enumerate() {
+            let strict = self.is_strict(number);
+            for sender in &rule.from {
+                let rules = match sender {
+                    Sender::Group(name) => {
+                        let group = self.groups.entry(name.clone()).or_default();
+                        group.strict |= strict;
+                        &mut group.rules
+                    }
+                    Sender::Peer(key) => &mut self.name(number, strict, key)?.rules,
+                };
+                set(
+                    Arc::make_mut(rules.get_or_insert_with(|| Arc::new(none.clone()))),
+                    number,
+                );
             }
-        }
-        for (_, facts) in self.tables.peers.iter() {
-            for group in &facts.groups {
-                if let Some(group) = self.groups.get_mut(group.as_str()) {
-                    group.peers += 1;
-                    group.prefixes.extend_from_slice(&facts.allowed_ips);
+            for target in &rule.to {
+                match target {
+                    Target::Group(name) => {
+                        let group = self.groups.entry(name.clone()).or_default();
+                        group.strict |= strict;
+                        let next = self.access.networks.len() as u32;
+                        if *group.place.get_or_insert(next) == next {
+                            self.access.networks.push(Arc::default());
+                        }
+                    }
+                    Target::Peer(key) => {
+                        let targets = &mut self.name(number, strict, key)?.targets;
+                        if targets.last() != Some(&(number as u16)) {
+                            targets.push(number as u16);
+                        }
+                    }
+                    Target::Prefix(_) => {}
                 }
             }
-        }
-        for (number, rule) in self.rules.iter().enumerate() {
-            if let Some(group) = groups(rule).find(|group| self.groups[group].peers == 0)
-                && self.is_strict(number)
-            {
-                return Err(Refusal::RuleOfUnknownGroup {
-                    rule: self.place(number),
-                    group: group.to_owned(),
-                });
-            }
-        }
-        for (place, group) in self.groups.values_mut().enumerate() {
-            group.place = place as u32;
-            let prefixes = core::mem::take(&mut group.prefixes);
-            self.access.networks.push(prefixes.into_iter().collect());
         }
         Ok(())
     }
 
-    fn compile_rules(&mut self) -> Result<(), Refusal> {
+    fn name(&mut self, number: usize, strict: bool, key: &PublicKey) -> Result<&mut Named, Refusal> {
+        if strict && self.tables.peer_by_key(key).is_none() {
+            return Err(Refusal::RuleOfUnknownPeer {
+                rule: self.place(number),
+                key: *key,
+            });
+        }
+        let named = self.named.entry(*key).or_default();
+        named.strict |= strict;
+        Ok(named)
+    }
+
+    /// Gives the groups that rules name their members, and refuses those without any that must have some.
+    fn find_members(&mut self) -> Result<(), Refusal> {
+        for (_, facts) in self.tables.peers.iter() {
+            for name in groups_of(facts) {
+                if let Some(group) = self.groups.get_mut(name) {
+                    group.gather(facts);
+                }
+            }
+        }
         for (number, rule) in self.rules.iter().enumerate() {
-            let to = self.targets(number, rule)?;
-            self.access.rules.push(Compiled {
+            if let Some(name) = names(rule).find(|name| self.groups[*name].members == 0)
+                && self.is_strict(number)
+            {
+                return Err(Refusal::RuleOfUnknownGroup {
+                    rule: self.place(number),
+                    group: name.to_owned(),
+                });
+            }
+        }
+        for group in self.groups.values_mut() {
+            group.sort();
+            if let Some(place) = group.place {
+                self.access.networks[place as usize] = Arc::new(group.networks());
+            }
+        }
+        Ok(())
+    }
+
+    fn compile_rules(&mut self) {
+        let mut compiled = Vec::with_capacity(self.rules.len());
+        for rule in self.rules {
+            let own = has_own(rule).then(|| {
+                let networks = own_networks(rule, self.tables);
+                self.access.networks.push(Arc::new(networks));
+                self.access.networks.len() as u32 - 1
+            });
+            let groups = rule.to.iter().filter_map(|target| match target {
+                Target::Group(name) => self.groups[name].place,
+                Target::Prefix(_) | Target::Peer(_) => None,
+            });
+            let to: Box<[u32]> = own.into_iter().chain(groups).collect();
+            compiled.push(Compiled {
                 action: rule.action,
                 log: rule.log,
                 protocol: rule.protocol,
@@ -121,125 +175,36 @@ impl Compiler<'_> {
                     .iter()
                     .map(|range| range.first()..=range.last())
                     .collect(),
-                to,
+                to: Some(to).filter(|_| !rule.to.is_empty()),
+                own,
             });
         }
-        Ok(())
-    }
-
-    /// Groups by their shared networks, all else of the rule as networks of its own.
-    fn targets(&mut self, number: usize, rule: &Rule) -> Result<Option<Box<[u32]>>, Refusal> {
-        if rule.to.is_empty() {
-            return Ok(None);
-        }
-        let (mut places, mut own) = (Vec::new(), Vec::new());
-        for target in &rule.to {
-            match target {
-                Target::Group(group) => places.push(self.groups[group.as_str()].place),
-                Target::Prefix(prefix) => own.push(*prefix),
-                Target::Peer(key) => {
-                    let facts = self.peer(number, key)?;
-                    own.extend(facts.iter().flat_map(|facts| &facts.allowed_ips));
-                }
-            }
-        }
-        if !own.is_empty() {
-            places.insert(0, self.access.networks.len() as u32);
-            self.access.networks.push(own.into_iter().collect());
-        }
-        Ok(Some(places.into_boxed_slice()))
+        self.access.rules = compiled.into();
     }
 
     /// Gives each peer the list of the rules that concern it.
-    fn classify(&mut self) -> Result<(), Refusal> {
-        let none: Bits = vec![0; self.rules.len().div_ceil(64)];
-        let mut all = none.clone();
-        let mut peers: HashMap<PublicKey, Bits> = HashMap::new();
+    fn classify(&mut self) {
+        let mut all: Bits = vec![0; self.rules.len().div_ceil(64)];
         for (number, rule) in self.rules.iter().enumerate() {
             if rule.from.is_empty() {
                 set(&mut all, number);
             }
-            for sender in &rule.from {
-                match sender {
-                    Sender::Group(group) => {
-                        let group = self.groups.get_mut(group.as_str()).expect("it was collected");
-                        set(group.rules.get_or_insert_with(|| none.clone()), number);
-                    }
-                    Sender::Peer(key) => {
-                        self.peer(number, key)?;
-                        set(peers.entry(*key).or_insert_with(|| none.clone()), number);
-                    }
-                }
-            }
         }
-        let mut classes = HashMap::new();
-        self.access.others = self.class(&mut classes, all.clone());
-        let as_targets: Vec<&PublicKey> = self
-            .rules
-            .iter()
-            .flat_map(|rule| &rule.to)
-            .filter_map(|target| match target {
-                Target::Peer(key) => Some(key),
-                Target::Prefix(_) | Target::Group(_) => None,
-            })
-            .collect();
+        let mut classes = super::classes::Classes::default();
+        self.access.others = classes.of(self.rules, all.clone());
+        self.access.all = Arc::new(all);
         let tables = self.tables;
-        let named: HashSet<PublicKey> = peers.keys().chain(as_targets).copied().collect();
-        let there = named.iter().filter_map(|key| tables.peer_by_key(key));
+        let there = self.named.keys().filter_map(|key| tables.peer_by_key(key));
         let grouped = tables.peers.iter().map(|(_, facts)| facts);
         let grouped = grouped.filter(|facts| !facts.groups.is_empty());
         let known: Vec<&Arc<PeerFacts>> = there.chain(grouped).collect();
         for facts in known {
-            let mut bits = all.clone();
-            let of_groups = facts
-                .groups
-                .iter()
-                .filter_map(|group| self.groups.get(group.as_str()));
-            let of_groups = of_groups.filter_map(|group| group.rules.as_ref());
-            for others in of_groups.chain(peers.get(&facts.public_key)) {
-                bits.iter_mut()
-                    .zip(others)
-                    .for_each(|(bits, others)| *bits |= others);
-            }
-            let class = self.class(&mut classes, bits);
+            let bits = super::bits(&self.access.all, &self.groups, &self.named, facts);
+            let class = classes.of(self.rules, bits);
             self.access.by_peer.insert(facts.id, class);
         }
-        self.access.named = named;
-        Ok(())
-    }
-
-    /// The class that these rules concern. Rules behind one that matches everything are none of its, and without a
-    /// denial there is none.
-    fn class(&mut self, classes: &mut HashMap<Bits, Option<ClassId>>, bits: Bits) -> Option<ClassId> {
-        if let Some(&class) = classes.get(&bits) {
-            return class;
-        }
-        let mut rules: Vec<u16> = Vec::new();
-        for number in (0..self.rules.len()).filter(|number| bits[number / 64] >> (number % 64) & 1 == 1) {
-            rules.push(number as u16);
-            let rule = &self.rules[number];
-            if rule.to.is_empty() && rule.protocol.is_none() {
-                break;
-            }
-        }
-        let denies = |&number: &u16| self.rules[usize::from(number)].action == Action::Deny;
-        let class = rules.iter().any(denies).then(|| {
-            self.access.classes.push(rules.into_boxed_slice());
-            ClassId(self.access.classes.len() as u32 - 1)
-        });
-        classes.insert(bits, class);
-        class
-    }
-
-    /// A peer that a rule names; `None` where it is not there and need not be.
-    fn peer(&self, number: usize, key: &PublicKey) -> Result<Option<&Arc<PeerFacts>>, Refusal> {
-        match self.tables.peer_by_key(key) {
-            None if self.is_strict(number) => Err(Refusal::RuleOfUnknownPeer {
-                rule: self.place(number),
-                key: *key,
-            }),
-            found => Ok(found),
-        }
+        self.access.compiled_classes = classes.len();
+        self.access.classes = Arc::new(classes);
     }
 
     /// Whether a rule may name only what is there. Control's may name peers that it has disabled: such a name matches
@@ -254,12 +219,32 @@ impl Compiler<'_> {
     }
 }
 
-fn set(bits: &mut Bits, number: usize) {
-    bits[number / 64] |= 1 << (number % 64);
+/// Whether a rule has targets other than groups.
+fn has_own(rule: &Rule) -> bool {
+    rule.to.iter().any(|target| match target {
+        Target::Prefix(_) | Target::Peer(_) => true,
+        Target::Group(_) => false,
+    })
+}
+
+/// What a rule names as its targets other than groups, as addresses.
+pub(super) fn own_networks(rule: &Rule, tables: &Tables) -> Networks {
+    let mut own: Vec<Prefix> = Vec::new();
+    for target in &rule.to {
+        match target {
+            Target::Prefix(prefix) => own.push(*prefix),
+            Target::Peer(key) => {
+                let facts = tables.peer_by_key(key);
+                own.extend(facts.iter().flat_map(|facts| &facts.allowed_ips));
+            }
+            Target::Group(_) => {}
+        }
+    }
+    own.into_iter().collect()
 }
 
 /// The groups that a rule names.
-fn groups(rule: &Rule) -> impl Iterator<Item = &str> {
+fn names(rule: &Rule) -> impl Iterator<Item = &str> {
     let from = rule.from.iter().filter_map(|sender| match sender {
         Sender::Group(group) => Some(group.as_str()),
         Sender::Peer(_) => None,

@@ -5,11 +5,14 @@
 //! Rules are judged in their order, the file's before control's, and the first that matches decides; what none matches passes. A rule sees a packet
 //! as far as it is known: where ports or protocol are hidden in another fragment, a denial that might match does.
 
+mod classes;
 mod compile;
 mod declared;
 mod flow;
+mod groups;
 mod networks;
 mod recent;
+mod update;
 mod verdicts;
 
 pub use declared::RuleList;
@@ -17,13 +20,15 @@ pub(crate) use flow::{Flow, fragment_of, opening};
 pub(crate) use recent::Recent;
 pub(crate) use verdicts::Verdicts;
 
+use crate::map::SharedMap;
 use crate::tables::{PeerFacts, PeerId};
+use classes::{Bits, Classes, join};
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
+use groups::Group;
 use networks::Networks;
-use std::collections::HashSet;
+use std::collections::HashMap;
+use std::sync::Arc;
 use weir_abi::key::PublicKey;
 use weir_abi::rule::{Action, Protocol};
 use weir_wire::ip;
@@ -40,17 +45,34 @@ pub struct ClassId(u32);
 pub struct Access {
     declared: RuleList,
     serial: u64,
-    rules: Vec<Compiled>,
+    /// Counts how often all was compiled anew: a class means the same as long as this is the same.
+    epoch: u64,
+    rules: Arc<[Compiled]>,
     /// What rules name as their targets, each set once however many rules name it.
-    networks: Vec<Networks>,
-    /// The rules that concern each class, by number, in their order.
-    classes: Vec<Box<[u16]>>,
+    networks: Vec<Arc<Networks>>,
+    groups: Arc<HashMap<String, Group>>,
+    /// The peers that rules name, there or not.
+    named: Arc<HashMap<PublicKey, Named>>,
+    /// The rules of any sender.
+    all: Arc<Bits>,
+    classes: Arc<Classes>,
+    /// How many sets of rules were needed when all was compiled.
+    compiled_classes: usize,
     /// The class of every peer that is in no group and named by no rule.
     others: Option<ClassId>,
-    /// The peers that rules name, there or not.
-    named: HashSet<PublicKey>,
     /// The class of every other.
-    by_peer: HashMap<PeerId, Option<ClassId>, RandomState>,
+    by_peer: SharedMap<PeerId, Option<ClassId>>,
+}
+
+/// How rules name a peer.
+#[derive(Clone, Default)]
+struct Named {
+    /// Whether a rule that may only name what is there does.
+    strict: bool,
+    /// The rules that name it as sender.
+    rules: Option<Arc<Bits>>,
+    /// The rules that name it as target, in their order.
+    targets: Vec<u16>,
 }
 
 /// A rule without its senders.
@@ -62,6 +84,8 @@ struct Compiled {
     ports: Box<[RangeInclusive<u16>]>,
     /// Places in [`Access::networks`]; `None`: everywhere.
     to: Option<Box<[u32]>>,
+    /// The one of them for what is not a group.
+    own: Option<u32>,
 }
 
 /// What becomes of a flow, and by which rule; rules count from 0.
@@ -97,19 +121,19 @@ impl Access {
         self.by_peer.get(&peer).copied().unwrap_or(self.others)
     }
 
-    /// Whether a change of this peer may change what is compiled; one that is in a group now always may.
-    pub(crate) fn knows(&self, peer: &PeerFacts) -> bool {
-        self.by_peer.contains_key(&peer.id) || self.named.contains(&peer.public_key)
+    /// Tells apart what classes mean: they mean the same while this is the same.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether to walk the rules of `class` costs more than to look up what they said last.
     pub(crate) fn is_long(&self, class: ClassId) -> bool {
-        self.classes[class.0 as usize].len() > WALKED_AT_MOST
+        self.classes.rules(class).len() > WALKED_AT_MOST
     }
 
     /// Judges a flow that a peer of `class` may be opening.
     pub(crate) fn judge(&self, class: ClassId, flow: &Flow) -> Verdict {
-        for &number in &self.classes[class.0 as usize] {
+        for &number in self.classes.rules(class) {
             let rule = &self.rules[usize::from(number)];
             match (self.matches(rule, flow), rule.action) {
                 (Match::No, Action::Accept | Action::Deny) | (Match::Perhaps, Action::Accept) => {}
@@ -150,6 +174,25 @@ impl Access {
         }
         if protocol == Match::Yes { ports } else { protocol }
     }
+}
+
+/// The rules that concern a peer.
+fn bits(
+    all: &Bits,
+    groups: &HashMap<String, Group>,
+    named: &HashMap<PublicKey, Named>,
+    facts: &PeerFacts,
+) -> Bits {
+    let mut bits = all.clone();
+    let of_groups = facts.groups.iter().filter_map(|name| groups.get(name));
+    let of_groups = of_groups.filter_map(|group| group.rules.as_ref());
+    let of_peer = named
+        .get(&facts.public_key)
+        .and_then(|named| named.rules.as_ref());
+    for others in of_groups.chain(of_peer) {
+        join(&mut bits, others);
+    }
+    bits
 }
 
 impl Match {

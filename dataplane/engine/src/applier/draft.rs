@@ -183,23 +183,27 @@ impl<'a> Draft<'a> {
         self.declare(peer, set_endpoint)
     }
 
-    /// Compiles the access rules anew where they, or peers that they may concern by name or group, changed. Says
-    /// whether they changed themselves.
+    /// Compiles the access rules anew where they changed, or lets them follow the peers that did. Says whether they
+    /// changed themselves.
     fn compile_access(&mut self) -> Result<bool, Refusal> {
         let current = &self.tables.access;
         let rules = self.rules.take().filter(|rules| rules != current.declared());
-        let none = current.declared().all().is_empty();
-        let touched = |&id: &PeerId| {
-            let facts = self.tables.peer(id).or_else(|| self.current.peer(id));
-            facts.is_some_and(|facts| current.knows(facts) || !facts.groups.is_empty())
-        };
-        if rules.is_none() && (none || !self.changed.iter().any(touched)) {
+        let others = rules.is_some();
+        if !others && (current.declared().all().is_empty() || self.changed.is_empty()) {
             return Ok(false);
         }
-        let others = rules.is_some();
-        let serial = current.serial() + u64::from(others);
-        let rules = rules.unwrap_or_else(|| current.declared().clone());
-        self.tables.access = Arc::new(Access::compile(rules, serial, &self.tables)?);
+        let followed = match &rules {
+            Some(_) => None,
+            None => current.updated(self.current, &self.tables, &self.changed),
+        };
+        let access = match followed {
+            Some(access) => access,
+            None => {
+                let rules = rules.unwrap_or_else(|| current.declared().clone());
+                Access::compile(rules, current, &self.tables)?
+            }
+        };
+        self.tables.access = Arc::new(access);
         Ok(others)
     }
 

@@ -64,12 +64,15 @@ impl Judging {
 }
 
 impl Shard {
-    /// Other rules, or other peers that they concern, are in force: the peers at home are classed anew. What was opened
-    /// before stays open.
-    pub(super) fn access_changed(&mut self) {
+    /// Other rules, or other peers that they concern, are in force: where classes mean something else than in the epoch
+    /// `before`, the peers at home are classed anew; else those are that changed, each by itself. What was opened before
+    /// stays open.
+    pub(super) fn access_changed(&mut self, before: u64) {
         let access = &self.tables.access;
-        for peer in self.peers.iter_mut().flatten() {
-            peer.access = access.class_of(peer.id());
+        if access.epoch() != before {
+            for peer in self.peers.iter_mut().flatten() {
+                peer.access = access.class_of(peer.id());
+            }
         }
         let judging = &mut self.judging;
         if judging.serial != access.serial() {

@@ -216,7 +216,7 @@ impl Shard {
             shard.add_port(port);
         }
         shard.settling = shard.awaits_slots();
-        shard.access_changed();
+        shard.access_changed(0);
         shard.start_peers(now);
         shard
     }

@@ -23,7 +23,7 @@ impl Shard {
         self.lately.forget();
         let tables = Arc::clone(&self.tables);
         if !Arc::ptr_eq(&before.access, &tables.access) {
-            self.access_changed();
+            self.access_changed(before.access.epoch());
         }
         match tables.changed_since(before.generation) {
             Some(changed) => {
@@ -93,6 +93,7 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
+        peer.access = self.tables.access.class_of(id);
         if let Some(endpoint) = refresh(peer, facts, now) {
             self.look_for(place, endpoint);
         }

@@ -52,36 +52,45 @@ impl DeviceRoutes {
         allowed: &BTreeSet<Prefix>,
         connected: &[Prefix],
     ) -> Result<Routed, Error> {
+        let stale = |p: &&Prefix| !allowed.contains(*p) || !is_routed(p, connected);
+        let stale: BTreeSet<Prefix> = self.installed.iter().filter(stale).copied().collect();
+        self.change(netlink, &stale, allowed, connected)
+    }
+
+    /// Whether [`DeviceRoutes::change`] has anything to do or to note.
+    pub fn concerns(&self, gone: &BTreeSet<Prefix>, come: &BTreeSet<Prefix>, connected: &[Prefix]) -> bool {
+        let wanted = |p: &Prefix| p.length() == 0 || is_routed(p, connected) && !self.installed.contains(p);
+        gone.iter().any(|p| self.installed.contains(p)) || come.iter().any(wanted)
+    }
+
+    /// Takes away the routes of `gone`, and makes those of `come`, less what [`DeviceRoutes::set`] leaves out.
+    pub fn change(
+        &mut self,
+        netlink: &mut Netlink,
+        gone: &BTreeSet<Prefix>,
+        come: &BTreeSet<Prefix>,
+        connected: &[Prefix],
+    ) -> Result<Routed, Error> {
         let mut routed = Routed::default();
-        let covered = |prefix: &Prefix| {
-            connected
-                .iter()
-                .any(|c| c.length() <= prefix.length() && c.contains(prefix.address()))
-        };
-        let wanted = |prefix: &Prefix| prefix.length() != 0 && !covered(prefix);
-        for prefix in allowed.iter().filter(|p| p.length() == 0) {
+        for prefix in come.iter().filter(|p| p.length() == 0) {
             routed.notes.push(format!(
                 "allowed IP {prefix} gets no route: a default route into the tunnel is the operator's to make"
             ));
         }
-        let stale: Vec<Prefix> = self
-            .installed
-            .iter()
-            .filter(|p| !allowed.contains(p) || !wanted(p))
-            .copied()
-            .collect();
-        for prefix in stale {
-            netlink.remove_route(self.link, prefix)?;
-            self.installed.remove(&prefix);
-            routed.removed += 1;
+        for &prefix in gone {
+            if self.installed.contains(&prefix) {
+                netlink.remove_route(self.link, prefix)?;
+                self.installed.remove(&prefix);
+                routed.removed += 1;
+            }
         }
-        for prefix in allowed.iter().filter(|p| wanted(p)) {
-            if self.installed.contains(prefix) {
+        for &prefix in come.iter().filter(|p| is_routed(p, connected)) {
+            if self.installed.contains(&prefix) {
                 continue;
             }
-            match netlink.add_route(self.link, *prefix) {
+            match netlink.add_route(self.link, prefix) {
                 Ok(()) => {
-                    self.installed.insert(*prefix);
+                    self.installed.insert(prefix);
                     routed.added += 1;
                 }
                 Err(Error::Refused {
@@ -105,6 +114,12 @@ impl DeviceRoutes {
         self.installed = netlink.own_routes(self.link)?;
         self.set(netlink, allowed, connected)
     }
+}
+
+/// Whether an allowed IP gets a route.
+fn is_routed(prefix: &Prefix, connected: &[Prefix]) -> bool {
+    let covers = |c: &Prefix| c.length() <= prefix.length() && c.contains(prefix.address());
+    prefix.length() != 0 && !connected.iter().any(covers)
 }
 
 impl Netlink {

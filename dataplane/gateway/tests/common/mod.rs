@@ -1,6 +1,7 @@
 //! What the tests that need root share: namespaces of their own, and the tools that serve as oracles.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod gateway;
 pub mod memory;
 pub mod neighbour;
 pub mod plane;
