@@ -1,14 +1,15 @@
 //! What a running data plane is asked over its own socket (`/run/weir/IFNAME.sock`) beyond what the program `weir`
-//! offers: the whole status with its types, and another number of shards.
+//! offers: the whole status with its types, another number of shards, and what control asks.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use weir_abi::VERSION;
+use weir_abi::events::EventKind;
 use weir_abi::ipc::{DIRECTORY, Hello, Reply, Request};
 use weir_abi::key::PublicKey;
 use weir_abi::probe::ProbeResult;
@@ -21,22 +22,51 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks the data plane of an interface.
 pub fn ask(interface: &str, request: &Request) -> Result<Reply> {
+<<<<<<< HEAD
     let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
     let ask = || -> io::Result<Reply> {
-        let mut stream = UnixStream::connect(&path)?;
-        stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-        send(&mut stream, &Hello { version: VERSION })?;
-        let hello: Hello = receive(&mut stream)?;
-        if hello.version != VERSION {
-            return Err(io::Error::other(format!(
-                "it speaks version {}, expected {VERSION}",
-                hello.version
-            )));
-        }
+        let mut stream = connect(&path)?;
         send(&mut stream, request)?;
         receive(&mut stream)
     };
     ask().map_err(LabError::io(format!("ask {}", path.display())))
+=======
+    Client::connect(interface)?.ask(request)
+}
+
+/// A connection to the data plane of an interface, for many questions.
+pub struct Client {
+    path: PathBuf,
+    stream: UnixStream,
+}
+
+impl Client {
+    /// Connects.
+    pub fn connect(interface: &str) -> Result<Self> {
+        let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
+        let connect = || -> io::Result<UnixStream> {
+            let mut stream = UnixStream::connect(&path)?;
+            stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+            send(&mut stream, &Hello { version: VERSION })?;
+            let hello: Hello = receive(&mut stream)?;
+            if hello.version != VERSION {
+                return Err(io::Error::other(format!(
+                    "it speaks version {}, expected {VERSION}",
+                    hello.version
+                )));
+            }
+            Ok(stream)
+        };
+        let stream = connect().map_err(LabError::io(format!("ask {}", path.display())))?;
+        Ok(Self { path, stream })
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn ask(&mut self, request: &Request) -> Result<Reply> {
+        let answer = send(&mut self.stream, request).and_then(|()| receive(&mut self.stream));
+        answer.map_err(LabError::io(format!("ask {}", self.path.display())))
+    }
+>>>>>>> dp
 }
 
 /// The whole status of the data plane of an interface.
@@ -55,12 +85,55 @@ pub fn set_shards(interface: &str, shards: u16) -> Result<()> {
     }
 }
 
+/// Hears what the data plane of an interface tells as it happens.
+pub struct Watching(UnixStream);
+
+impl Watching {
+    /// Begins to watch: what happens after this returned is told.
+    pub fn start(interface: &str) -> Result<Self> {
+        let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
+        let begin = || -> io::Result<UnixStream> {
+            let mut stream = connect(&path)?;
+            send(&mut stream, &Request::Watch)?;
+            Ok(stream)
+        };
+        let mut watching = begin()
+            .map(Self)
+            .map_err(LabError::io(format!("watch {}", path.display())))?;
+        watching.hear()?;
+        Ok(watching)
+    }
+
+    /// What happened since the last time; waits until there is something, or for a while.
+    pub fn hear(&mut self) -> Result<Vec<EventKind>> {
+        let reply = receive(&mut self.0).map_err(LabError::io("hear of events"))?;
+        match reply {
+            Reply::Events(events) => Ok(events.into_iter().map(|event| event.what).collect()),
+            other => Err(unexpected("events", &other)),
+        }
+    }
+}
+
 /// Has the data plane of an interface probe a peer.
 pub fn probe(interface: &str, peer: PublicKey) -> Result<ProbeResult> {
     match ask(interface, &Request::Probe(peer))? {
         Reply::Probed(result) => Ok(*result),
         other => Err(unexpected("what came of a probe", &other)),
     }
+}
+
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(path)?;
+    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    send(&mut stream, &Hello { version: VERSION })?;
+    let hello: Hello = receive(&mut stream)?;
+    if hello.version != VERSION {
+        return Err(io::Error::other(format!(
+            "it speaks version {}, expected {VERSION}",
+            hello.version
+        )));
+    }
+    Ok(stream)
 }
 
 fn unexpected(expected: &'static str, reply: &Reply) -> LabError {

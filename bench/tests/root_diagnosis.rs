@@ -7,11 +7,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+use weir_abi::events::EventKind;
 use weir_abi::peer_state::{PeerState, StateReason};
 use weir_abi::probe::{ProbeResult, ProbedEcho, ProbedHandshake};
 use weir_abi::refused::{RefusedHandshake, RefusedWhy};
 use weir_abi::status::{PeerStatus, Status};
 use weir_bench::device_config::{DeviceConfig, KeyPair, preshared_key};
+use weir_bench::ipc::Watching;
 use weir_bench::tunnel::{Family, PORT, Side, Site, Tunnel, direct};
 use weir_bench::{Implementation, Namespace, Ping, Topology, ipc, programs, wait};
 use weir_noise::{Instant, Tai64n};
@@ -82,6 +84,21 @@ fn await_refusal(tunnel: &Tunnel, why: RefusedWhy) -> (RefusedHandshake, PeerSta
     (has(&status).unwrap(), peer)
 }
 
+/// Waits until a watcher was told as many of these as are expected, and hands them back.
+fn await_events(
+    watching: &mut Watching,
+    count: usize,
+    is_one: impl Fn(&EventKind) -> bool,
+) -> Vec<EventKind> {
+    let mut heard = Vec::new();
+    wait::until_true("events", LIMIT, || {
+        heard.extend(watching.hear().unwrap().into_iter().filter(&is_one));
+        heard.len() >= count
+    })
+    .unwrap();
+    heard
+}
+
 fn probe(tunnel: &Tunnel) -> ProbeResult {
     let begun = std::time::Instant::now();
     let result = ipc::probe(tunnel.peer(Side::Left).interface(), Side::Right.key().public()).unwrap();
@@ -123,8 +140,14 @@ fn a_wrong_server_key_is_seen_by_its_source() {
     let tunnel = tunnel(Side::Right, |right| {
         right.peers[0].public_key = KeyPair::seeded(98).public();
     });
+    let mut watching = Watching::start(tunnel.peer(Side::Left).interface()).unwrap();
     call(&tunnel, Side::Right);
     let (refused, peer) = await_refusal(&tunnel, RefusedWhy::WrongMac1);
+    await_events(
+        &mut watching,
+        1,
+        |event| matches!(event, EventKind::Refused(told) if (told.source, told.why) == (refused.source, refused.why)),
+    );
     assert_eq!((refused.source, refused.peer), (outer(Side::Right), None));
     assert_eq!(
         (peer.state, peer.state_reason),
@@ -252,6 +275,13 @@ fn a_path_that_swallows_large_packets_is_seen_by_their_size() {
         assert_eq!(peer.latency_us, result.small.unwrap().answered_us);
         assert_eq!(peer.state, PeerState::Connected);
     }
+    let shards = status(&tunnel).shards;
+    let packets: u64 = shards.iter().map(|shard| shard.packet_latency.total()).sum();
+    let carried: u64 = shards.iter().map(|shard| shard.sealed + shard.opened).sum();
+    assert!(
+        packets > carried / 2,
+        "{packets} of {carried} packets in the histogram"
+    );
     block(tunnel.peer(Side::Right).namespace(), "input", "udp length > 1300");
     let result = probe(&tunnel);
     assert!(result.small.unwrap().answered_us.is_some(), "{result:?}");
@@ -267,6 +297,7 @@ fn a_peer_that_went_away_is_gone_in_time() {
     await_status(&tunnel, "a session", |_, peer| peer.state == PeerState::Connected);
     block(tunnel.peer(Side::Right).namespace(), "input", "udp sport 51820");
     block(tunnel.peer(Side::Right).namespace(), "output", "udp dport 51820");
+    let mut watching = Watching::start(tunnel.peer(Side::Left).interface()).unwrap();
     let asked_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     call(&tunnel, Side::Left);
     let (_, peer) = await_status(&tunnel, "a peer that is gone", |_, peer| {
@@ -275,4 +306,16 @@ fn a_peer_that_went_away_is_gone_in_time() {
     assert_eq!(peer.state_reason, StateReason::NoAnswer);
     let took_ms = peer.state_since_unix_ms - asked_ms;
     assert!((20_000..25_000).contains(&took_ms), "{took_ms} ms");
+    let told = await_events(&mut watching, 2, |event| {
+        matches!(event, EventKind::PeerState { .. })
+    });
+    let no_answer = |state| EventKind::PeerState {
+        peer: Side::Right.key().public(),
+        state,
+        reason: StateReason::NoAnswer,
+    };
+    assert_eq!(
+        told,
+        [PeerState::Rekeying, PeerState::Disconnected].map(no_answer)
+    );
 }

@@ -74,6 +74,15 @@ pub(super) static SESSION_BYTES: Figure = figure("bytes_per_live_session", "each
 pub(super) static MILLION_RSS: Figure = figure("rss_1000000_peers", "resident", "MB", 0);
 pub(super) static MILLION_S: Figure = figure("registration_1000000_peers", "time to register them", "s", 1);
 
+pub(super) static CHANGE_RATE: Figure = figure("changes_per_s", "changes", "per s", 0);
+pub(super) static CHANGE_P50: Figure = figure("change_p50", "a change, p50", "µs", 0);
+pub(super) static CHANGE_P99: Figure = figure("change_p99", "p99", "µs", 0);
+pub(super) static CHANGE_MAX: Figure = figure("change_max", "longest", "µs", 0);
+pub(super) static CHANGE_LOST_BESIDE: Figure = figure("change_lost_without", "lost without changes", "%", 3);
+pub(super) static CHANGE_LOST: Figure = figure("change_lost", "lost with them", "%", 3);
+pub(super) static STATUS_ALL: Figure = figure("status_10000_peers", "status of all", "ms", 1);
+pub(super) static PEERS_ONE: Figure = figure("status_1_peer", "status of one", "µs", 0);
+
 /// All tables, in the order of the report.
 pub(super) static TABLES: &[Table] = &[
     Table {
@@ -116,6 +125,19 @@ pub(super) static TABLES: &[Table] = &[
             &PEER_BYTES,
             &RSS_LIVE,
             &SESSION_BYTES,
+        ],
+    },
+    Table {
+        title: "10,000 peers in groups under access rules, a change of one of them every millisecond",
+        figures: &[
+            &CHANGE_RATE,
+            &CHANGE_P50,
+            &CHANGE_P99,
+            &CHANGE_MAX,
+            &CHANGE_LOST_BESIDE,
+            &CHANGE_LOST,
+            &STATUS_ALL,
+            &PEERS_ONE,
         ],
     },
     Table {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::contender::Contender;
 use super::figures::Figure;
 use super::interrupt::Stage;
-use super::{Settings, cpu, forwarding, idle, latency, memory, tcp, udp};
+use super::{Settings, changes, cpu, forwarding, idle, latency, memory, tcp, udp};
 use crate::{Implementation, Result};
 
 /// One measure: a topology built for one contender, and the figures taken in it.
@@ -26,6 +26,8 @@ pub enum Measure {
     Gateway,
     /// Resident memory of registered peers and of live sessions.
     Memory,
+    /// The time that changes of single peers take among ten thousand, and what others notice of them.
+    Changes,
     /// Resident memory of a million registered peers, and the time it takes to register them.
     Million,
     /// Packets carried over AF_XDP by one shard, and its work beyond a bare forwarder's. It has contenders of its own
@@ -60,6 +62,7 @@ impl Measure {
         Self::Latency,
         Self::Gateway,
         Self::Memory,
+        Self::Changes,
         Self::Million,
         Self::Xdp,
         Self::Engine,
@@ -78,6 +81,7 @@ impl Measure {
             Self::Latency => "latency",
             Self::Gateway => "gateway",
             Self::Memory => "memory",
+            Self::Changes => "changes",
             Self::Million => "million",
             Self::Xdp => "xdp",
             Self::Engine => "engine",
@@ -106,8 +110,8 @@ impl Measure {
             Self::Tcp | Self::Udp | Self::Latency => true,
             Self::Cpu | Self::Idle | Self::Gateway | Self::Memory => contender != Contender::Veth,
             Self::Xdp | Self::Engine | Self::Bursts | Self::Backends | Self::Control => false,
-            // The others keep buffers and tasks for each peer, and are not made for it.
-            Self::Million => contender == Contender::Tunnel(Implementation::Weir),
+            // The others keep buffers and tasks for each peer, and are not made for a million; none has control's socket.
+            Self::Million | Self::Changes => contender == Contender::Tunnel(Implementation::Weir),
         }
     }
 
@@ -127,6 +131,7 @@ impl Measure {
             (Self::Idle, Contender::Tunnel(tunnel)) => idle::take(stage, settings, tunnel),
             (Self::Gateway, Contender::Tunnel(tunnel)) => forwarding::take(stage, settings, tunnel),
             (Self::Memory, Contender::Tunnel(tunnel)) => memory::take(stage, settings, tunnel),
+            (Self::Changes, Contender::Tunnel(_)) => changes::take(stage, settings),
             (Self::Million, Contender::Tunnel(tunnel)) => memory::take_million(stage, settings, tunnel),
         }
     }

@@ -6,6 +6,7 @@
 //! packets over AF_XDP, is measured beside a bare forwarder, by load and by AEAD back end, in `xdp`, and the engine alone
 //! in [`engine`], each with a report of its own, as has the process of `control`.
 
+mod changes;
 mod contender;
 mod control;
 mod cores;

@@ -114,15 +114,23 @@ impl Side {
         })
     }
 
+    /// The name of its tunnel's interface.
+    pub fn interface(&self) -> Result<String> {
+        let tunnel = self.tunnel.as_ref().ok_or_else(no_tunnel)?;
+        Ok(tunnel.interface().to_owned())
+    }
+
     /// The process of its tunnel.
     pub fn pid(&mut self) -> Result<u32> {
         let process = self.tunnel.as_mut().and_then(Peer::process);
-        process
-            .map(|process| process.pid())
-            .ok_or_else(|| LabError::Missing {
-                program: "tunnel".into(),
-                remedy: "the bare veth has none",
-            })
+        process.map(|process| process.pid()).ok_or_else(no_tunnel)
+    }
+}
+
+fn no_tunnel() -> LabError {
+    LabError::Missing {
+        program: "tunnel".into(),
+        remedy: "the bare veth has none",
     }
 }
 

@@ -5,11 +5,21 @@
 //! backend.
 #![forbid(unsafe_code)]
 
+mod api;
+pub mod auth;
 pub mod backend;
 pub mod caller;
+mod csv;
+mod document;
 pub mod events;
+mod http;
 pub mod limits;
+mod router;
+mod routes;
 pub mod types;
 
+pub use api::{Api, Clock};
 pub use async_trait::async_trait;
 pub use backend::Backend;
+pub use document::json as openapi_json;
+pub use router::router;

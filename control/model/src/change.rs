@@ -96,6 +96,8 @@ pub enum Change {
     CloseSession(SessionId),
     /// The settings.
     Settings(Settings),
+    /// A backup was taken, which is to be known.
+    BackupTaken,
     /// A change that waits may stay.
     Confirm(ChangeId),
     /// A change that waits is undone.

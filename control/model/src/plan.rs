@@ -159,6 +159,7 @@ impl<'a> Draft<'a> {
                 self.settings = true;
                 self.next.settings = Arc::new(settings.clone());
             }
+            Change::BackupTaken => self.note(Action::BackupTaken, String::new(), crate::record::Facts::new()),
             Change::Confirm(id) => self.confirm(id)?,
             Change::Revert(id) => self.revert(id)?,
         }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use weir_abi::key::PublicKey;
 use weir_model::record::{AuditEntry, CommitNumber, OutboxKey, State, Write};
 
-use crate::history::Totals;
+use crate::history::PeerHistory;
 use crate::records::AuditAnchor;
 
 /// Records, audit entries and totals at one time.
@@ -23,8 +23,10 @@ pub(crate) struct Contents {
     pub(crate) anchor: AuditAnchor,
     /// The newest audit entries, the oldest of them first.
     pub(crate) audit: Vec<AuditEntry>,
-    /// Lifetime totals of peers.
-    pub(crate) totals: Vec<(PublicKey, Totals)>,
+    /// The data plane whose counters the totals were counted from.
+    pub(crate) boot_id: [u8; 16],
+    /// Lifetime totals of peers, and how far they were counted.
+    pub(crate) history: Vec<(PublicKey, PeerHistory)>,
 }
 
 impl Contents {
@@ -37,7 +39,8 @@ impl Contents {
             outbox: Vec::new(),
             anchor: AuditAnchor::default(),
             audit: Vec::new(),
-            totals: Vec::new(),
+            boot_id: [0; 16],
+            history: Vec::new(),
         }
     }
 
@@ -50,7 +53,8 @@ impl Contents {
             writes: writes_of(state),
             anchor,
             audit,
-            totals: Vec::new(),
+            boot_id: [0; 16],
+            history: Vec::new(),
         }
     }
 

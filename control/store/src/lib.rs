@@ -9,6 +9,7 @@
 
 mod archive;
 mod audit;
+mod backup;
 mod batch;
 mod blocks;
 mod contents;
@@ -24,9 +25,10 @@ mod state;
 mod store;
 
 pub use audit::{AuditFault, AuditPage, AuditVerification};
+pub use backup::{BackupError, PASSPHRASE_MIN, Passphrase, Restored, read_backup};
 pub use batch::{Batch, Committed};
 pub use error::StoreError;
-pub use history::Totals;
+pub use history::{History, Observation, Point, Resolution, Sums, Totals};
 pub use report::{Found, OpenReport, Opened, Recovery};
 pub use sealing::{Algorithm, KeyId, KeyOrigin, SealingKey, SealingKeyError};
 pub use store::Store;

@@ -10,16 +10,17 @@ use weir_model::record::{AuditEntry, CommitNumber, OutboxKey, State};
 
 use crate::audit::{AuditPage, AuditVerification};
 use crate::batch::{Batch, Committed};
-use crate::blocks::Mode;
+use crate::blocks::{Mode, mode_of};
 use crate::contents::Contents;
 use crate::copy;
 use crate::error::StoreError;
 use crate::files;
+use crate::history::{History, HistoryPlace, Loaded};
 use crate::records::Manifest;
 use crate::recovery::{Place, recover};
 use crate::report::{Found, OpenReport, Opened};
 use crate::sealing::{Algorithm, SealingKey};
-use crate::state::{StateFile, mode_of};
+use crate::state::StateFile;
 
 /// Commits after which a copy is due.
 const COPY_AFTER_COMMITS: u64 = 1_000;
@@ -44,6 +45,7 @@ struct Shared {
     /// The file; none after a write failed and until it could be opened again.
     file: RwLock<Option<StateFile>>,
     writer: Mutex<Writer>,
+    history: History,
     /// Keeps other processes out; let go when the last clone is dropped.
     _lock: File,
 }
@@ -80,8 +82,14 @@ impl Store {
             algorithm,
         };
         let mode = mode_of(&path)?;
+        let is_fresh = mode.is_none() && files::any_of_a_store(directory).is_none();
+        // A new store's history comes first: were it last, one that is killed in between would miss it ever after.
+        let made = match is_fresh {
+            true => Some(open_history(&place, Mode::Durable, true, now)?),
+            false => None,
+        };
         let (found, mode) = match mode {
-            None if files::any_of_a_store(directory).is_none() => {
+            None if is_fresh => {
                 StateFile::make(&path, &key, algorithm, &Contents::empty(now))?;
                 (Found::Fresh, Mode::Durable)
             }
@@ -100,6 +108,10 @@ impl Store {
             opened => (opened?, found),
         };
         let (file, state, manifest) = opened;
+        let (history, history_lost) = match made {
+            Some(made) => made,
+            None => open_history(&place, mode, false, now)?,
+        };
         let shared = Shared {
             directory: directory.to_owned(),
             path,
@@ -112,12 +124,13 @@ impl Store {
                 uncopied: 1,
                 copied_at: now,
             }),
+            history,
             _lock: lock,
         };
         let report = OpenReport {
             found,
             read_only: mode == Mode::Overlay,
-            history_lost: None,
+            history_lost,
         };
         Ok(Opened {
             store: Self {
@@ -191,7 +204,7 @@ impl Store {
     /// peers) to be called from a thread of its own; commits go on meanwhile.
     pub fn keep_copy(&self, now: Timestamp) -> Result<(), StoreError> {
         let uncopied = self.writer().uncopied;
-        let contents = self.contents(COPY_AUDIT, now)?;
+        let contents = self.contents(now)?;
         let shared = &self.shared;
         copy::write(&shared.directory, &contents, shared.algorithm, &shared.key)?;
         let mut writer = self.writer();
@@ -202,15 +215,23 @@ impl Store {
 
     /// Writes a last copy if anything changed, and closes the files in order.
     pub fn close(self, now: Timestamp) -> Result<(), StoreError> {
-        let writable = {
+        let (is_durable, is_changed) = {
             let writer = self.writer();
-            writer.mode == Mode::Durable && writer.uncopied > 0
+            (writer.mode == Mode::Durable, writer.uncopied > 0)
         };
-        if writable {
+        if is_durable {
+            self.shared.history.close(now)?;
+        }
+        if is_durable && is_changed {
             self.keep_copy(now)?;
         }
         let mut file = self.shared.file.write().unwrap_or_else(PoisonError::into_inner);
         file.take().map_or(Ok(()), StateFile::close)
+    }
+
+    /// The history of traffic.
+    pub fn history(&self) -> &History {
+        &self.shared.history
     }
 
     /// Whether the disk takes no writes, as far as is known.
@@ -235,12 +256,15 @@ impl Store {
         read(file)
     }
 
-    fn contents(&self, audit: usize, now: Timestamp) -> Result<Contents, StoreError> {
-        self.reading(|file| {
+    /// What copies and backups hold.
+    pub(crate) fn contents(&self, now: Timestamp) -> Result<Contents, StoreError> {
+        let mut contents = self.reading(|file| {
             let (state, _) = file.load()?;
-            let (anchor, audit) = file.newest_audit(audit)?;
+            let (anchor, audit) = file.newest_audit(COPY_AUDIT)?;
             Ok(Contents::of(state, anchor, audit, now))
-        })
+        })?;
+        (contents.boot_id, contents.history) = self.shared.history.snapshot();
+        Ok(contents)
     }
 
     /// Runs what writes; where it fails, finds out whether it was written all the same.
@@ -313,6 +337,39 @@ fn open_checked(
     let opened = StateFile::open(path, key, algorithm, mode)?;
     opened.0.check_audit_tail()?;
     Ok(opened)
+}
+
+/// Opens the history; where it is damaged or gone, a new one goes on from the totals in the last good copy, and why is
+/// said.
+fn open_history(
+    place: &Place<'_>,
+    mode: Mode,
+    is_fresh: bool,
+    now: Timestamp,
+) -> Result<(History, Option<String>), StoreError> {
+    let own = HistoryPlace {
+        path: place.directory.join(files::HISTORY),
+        key: place.key.clone(),
+        algorithm: place.algorithm,
+        mode,
+    };
+    let lost = if own.exists() {
+        match own.open() {
+            Ok((file, loaded)) => return Ok((History::new(own, file, loaded), None)),
+            Err(error) if error.is_damage() && mode == Mode::Durable => {
+                let kept = own.put_aside()?;
+                Some(format!("{error}; it is kept as {}", kept.display()))
+            }
+            Err(error) => return Err(error),
+        }
+    } else {
+        (!is_fresh).then(|| format!("{}: it is gone", own.path.display()))
+    };
+    let (newest, _) = copy::newest(place.directory, place.key)?;
+    let loaded = newest.map_or_else(Loaded::default, |(_, contents)| {
+        Loaded::of_copy(contents.boot_id, contents.history)
+    });
+    Ok((History::anew(own, loaded, now), lost))
 }
 
 fn make_directory(directory: &Path) -> Result<(), StoreError> {

@@ -24,6 +24,8 @@ pub struct Counters {
     pub packet_latency: Histogram,
     /// How long the handshakes took that this shard began.
     pub handshake_latency: Histogram,
+    /// How long authentic initiations of others took from their arrival until the worker's answer was at their peer's home.
+    pub response_latency: Histogram,
     drops: [u64; Drop::ALL.len()],
 }
 
@@ -39,6 +41,7 @@ impl Default for Counters {
             burst_sizes: [0; 7],
             packet_latency: Histogram::default(),
             handshake_latency: Histogram::default(),
+            response_latency: Histogram::default(),
             drops: [0; Drop::ALL.len()],
         }
     }

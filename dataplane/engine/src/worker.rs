@@ -33,6 +33,8 @@ pub enum Job {
         message: Box<[u8; INITIATION_LEN]>,
         /// Where it came from.
         path: Path,
+        /// When it came.
+        arrived: Instant,
         /// Whether mac2 proved its source.
         proved: bool,
     },
@@ -72,6 +74,8 @@ pub enum Outcome {
         shard: Shard,
         /// Where it came from.
         path: Path,
+        /// When it came.
+        arrived: Instant,
         /// To be greater than every one before.
         timestamp: Tai64n,
         /// The answer, mac2 still zero.
@@ -214,9 +218,10 @@ impl Worker {
                 index,
                 message,
                 path,
+                arrived,
                 proved,
             } => {
-                let outcome = self.respond(&tables, identity, shard, index, &message, path, proved);
+                let outcome = self.respond(&tables, identity, shard, index, &message, path, arrived, proved);
                 let refused = |(reason, claimed)| Outcome::Refused {
                     index,
                     reason,
@@ -277,6 +282,7 @@ impl Worker {
         index: Index,
         message: &[u8; INITIATION_LEN],
         path: Path,
+        arrived: Instant,
         proved: bool,
     ) -> Result<Outcome, (Drop, Option<PublicKey>)> {
         let identity = identity.ok_or((Drop::NoIdentity, None))?;
@@ -296,6 +302,7 @@ impl Worker {
             peer: peer.id,
             shard,
             path,
+            arrived,
             timestamp: authentic.timestamp,
             response: Box::new(response),
             keys: Box::new(keys),

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use weir_abi::drops::Drop;
 use weir_abi::key::PublicKey;
+use weir_abi::peer_state::{PeerState, StateReason};
 use weir_abi::refused::RefusedHandshake;
 use weir_abi::status::{
     ArrivalStatus, DeviceStatus, Health, PeerStatus, PortStatus, QueueStatus, RuleStatus, ShardStatus, Status,
@@ -190,6 +191,9 @@ fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (
         };
         return (Health::Degraded, Some(trouble));
     }
+    if let Some(trouble) = handshake_trouble(&peer.life, clock::wall_nanos() / 1_000_000) {
+        return (Health::Degraded, Some(trouble));
+    }
     if peer.unanswered > 1 {
         let seconds = u64::from(peer.unanswered - 1) * REKEY_TIMEOUT.as_secs();
         let at = peer
@@ -207,6 +211,44 @@ fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (
         (Health::Healthy, None)
     } else {
         (Health::Idle, None)
+    }
+}
+
+/// What is wrong with a peer's handshakes, where more is seen than that nothing comes. What it did last and was not well
+/// is past after a session's life.
+fn handshake_trouble(life: &LifeSnapshot, now_unix_ms: u64) -> Option<String> {
+    if matches!(
+        life.state,
+        PeerState::Init | PeerState::Connected | PeerState::Rekeying
+    ) {
+        return None;
+    }
+    let life_ms = REJECT_AFTER_TIME.as_millis() as u64;
+    let lately = |at_ms: u64| at_ms + life_ms > now_unix_ms;
+    match life.reason {
+        StateReason::WrongPresharedKey => {
+            Some("its response does not open: the two sides have different preshared keys".to_owned())
+        }
+        StateReason::ResponseUnconfirmed if lately(life.since_unix_ms) => Some(format!(
+            "{} responses to its initiations found no answer: they do not reach it, or its preshared key is another",
+            life.unconfirmed_responses
+        )),
+        StateReason::OldTimestamp if life.refusal.as_ref().is_some_and(|last| lately(last.unix_ms)) => Some(
+            "its initiations bear an old timestamp: its clock was set back, or somebody sends old ones again"
+                .to_owned(),
+        ),
+        StateReason::NeverTried
+        | StateReason::InitiationSent
+        | StateReason::InitiationReceived
+        | StateReason::HandshakeCompleted
+        | StateReason::HeardAgain
+        | StateReason::RekeyDue
+        | StateReason::NoAnswer
+        | StateReason::SessionExpired
+        | StateReason::Removed
+        | StateReason::EndpointUnknown
+        | StateReason::ResponseUnconfirmed
+        | StateReason::OldTimestamp => None,
     }
 }
 
@@ -280,6 +322,7 @@ fn shard_status(snapshot: &Snapshot, cards: &[Arc<Card>]) -> ShardStatus {
         burst_sizes: counters.burst_sizes,
         packet_latency: counters.packet_latency,
         handshake_latency: counters.handshake_latency,
+        response_latency: counters.response_latency,
         queues: snapshot.queues.iter().map(queue_status).collect(),
     }
 }

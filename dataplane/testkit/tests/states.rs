@@ -4,14 +4,18 @@ mod common;
 
 use common::clients::{Clients, spec};
 use common::{A, B, Traffic, pair};
+use rand_core::Rng;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use weir_abi::change::Change;
 use weir_abi::key::{PrivateKey, PublicKey};
 use weir_abi::peer_state::PeerState::{self, Connected, Disconnected, Handshaking, Init, Rekeying};
 use weir_abi::peer_state::StateReason::{self, *};
-use weir_engine::{Event, LifeSnapshot};
-use weir_noise::limits::{KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX};
-use weir_testkit::{Received, Simulation, seeds};
+use weir_engine::{Command, Event, LifeSnapshot};
+use weir_noise::limits::{
+    KEEPALIVE_TIMEOUT, REJECT_AFTER_TIME, REKEY_ATTEMPT_TIME, REKEY_TIMEOUT, REKEY_TIMEOUT_JITTER_MAX,
+};
+use weir_testkit::{Received, Simulation, packets, seeds};
 
 const MS: Duration = Duration::from_millis(1);
 const S: Duration = Duration::from_secs(1);
@@ -126,6 +130,10 @@ fn a_handshake_is_told_from_both_sides_with_its_round_trip() {
             .counters()
             .map(|counters| counters.handshake_latency.total());
         assert_eq!(histogram.sum::<u64>(), 1);
+        let answered = sim.gateways[B]
+            .counters()
+            .map(|counters| counters.response_latency.total());
+        assert_eq!(answered.sum::<u64>(), 1);
     }
 }
 
@@ -288,6 +296,66 @@ fn a_peer_that_was_gone_and_is_heard_in_its_session_is_connected() {
         // The handshake that was begun goes on.
         let changes = told(&mut world.sim, A, &key, 6 * S);
         assert_eq!(kinds(&changes), [(Connected, HeardAgain), (Rekeying, RekeyDue)]);
+    }
+}
+
+// Catches a peer that is taken for gone because it is busy: it answers the first initiation with a cookie.
+#[test]
+fn a_peer_that_asks_for_a_cookie_is_not_gone() {
+    let mut sim = pair(1, 1);
+    let [_, key] = [A, B].map(|place| sim.gateways[place].public_key());
+    let there = sim.gateways[B].address();
+    let flood = |sim: &mut Simulation, ms: u32| {
+        for _ in 0..ms {
+            for _ in 0..3 {
+                let bits = sim.random.next_u32();
+                let from = SocketAddr::new(Ipv4Addr::from_bits(bits).into(), bits as u16 | 1);
+                sim.send(from, there, &packets::forged_initiation(&key, u64::from(bits)));
+            }
+            sim.run_for(MS);
+        }
+    };
+    flood(&mut sim, 1000);
+    Traffic::default().send(&mut sim, A);
+    flood(&mut sim, 5500);
+    let changes = told(&mut sim, A, &key, S);
+    assert_eq!(
+        kinds(&changes),
+        [(Handshaking, InitiationSent), (Connected, HandshakeCompleted)]
+    );
+    let initiations = sim.gateways[A].counters().map(|counters| counters.initiations);
+    assert_eq!(
+        initiations.sum::<u64>(),
+        2,
+        "the first was to be answered with a cookie"
+    );
+}
+
+// Catches a renewal that was given up and shown as under way for good, though the session is in use.
+#[test]
+fn a_renewal_that_was_given_up_leaves_the_session() {
+    for seed in seeds(2) {
+        let mut world = Clients::new(seed, 1 + seed as usize % 3, 1);
+        let key = world.clients[0].public_key();
+        world.connect(0);
+        world.sim.gateways[A].events.clear();
+        let id = world.sim.gateways[A]
+            .applier
+            .published()
+            .load()
+            .peer_by_key(&key)
+            .expect("declared")
+            .id;
+        for shard in 0..world.sim.gateways[A].shards() {
+            world.sim.gateways[A].command(shard, Command::Initiate(vec![id]));
+        }
+        let mut changes = Vec::new();
+        for _ in 0..110 {
+            world.send_data(0);
+            changes.extend(told(&mut world.sim, A, &key, S));
+        }
+        assert_eq!(kinds(&changes), [(Rekeying, RekeyDue), (Connected, NoAnswer)]);
+        assert!(changes[1].2 >= REKEY_ATTEMPT_TIME, "{changes:?}");
     }
 }
 

@@ -72,7 +72,21 @@ impl<T> Made<T> {
     }
 }
 
-/// The newest page of the audit log, as far as a query asks for it.
+impl<T> Outcome<T> {
+    /// The same, of something that came to be by it.
+    #[must_use]
+    pub fn created(self) -> Self {
+        match self {
+            Outcome::Made(made) => Outcome::Made(Made {
+                created: true,
+                ..made
+            }),
+            Outcome::WouldMake(diff) => Outcome::WouldMake(diff),
+        }
+    }
+}
+
+/// A page of the audit log, as far as a query asks for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AuditEntries {
     /// The entries, the newest first.

@@ -140,7 +140,7 @@ impl Kept {
     fn since(&self, number: Option<u64>) -> Resumed {
         let oldest = self.next + 1 - self.ring.len() as u64;
         match number {
-            Some(number) if number + 1 >= oldest && number <= self.next => {
+            Some(number) if number <= self.next && number + 1 >= oldest => {
                 let missed = self.ring.iter().filter(|e| e.number > Some(number));
                 Resumed::Missed(missed.cloned().collect())
             }

@@ -1,5 +1,6 @@
 //! Settings, backups, and changes that wait for their confirmation.
 
+use super::object;
 use super::secret::Secret;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ pub struct Settings {
     #[schema(minimum = 5, maximum = 1440)]
     pub session_idle_minutes: u16,
     /// When alerts are raised.
+    #[serde(deserialize_with = "object::one")]
     pub alerts: AlertThresholds,
     /// The names of metrics of peers.
     pub metrics_names: MetricsNames,
@@ -115,6 +117,16 @@ pub struct Restored {
 pub struct Diff {
     /// Each difference; empty where the change changes nothing.
     pub diff: Vec<DiffEntry>,
+}
+
+/// What a change made, or with `dry_run` what it would do.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum DiffOr<T> {
+    /// What it made.
+    Made(T),
+    /// What it would do.
+    Diff(Diff),
 }
 
 /// One difference.

@@ -6,6 +6,7 @@ pub mod administration;
 pub mod audit;
 pub mod event;
 pub mod history;
+pub mod object;
 mod patch;
 pub mod peer;
 pub mod problem;

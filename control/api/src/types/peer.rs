@@ -1,8 +1,8 @@
 //! Peers: what they are, what a request says of them, and how they are now.
 
-use super::patch;
 use super::secret::PresharedKeyInput;
 use super::text::{Cidr, Endpoint, Key, Name, Notes};
+use super::{object, patch};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -236,8 +236,45 @@ pub struct PeerConfig {
 #[serde(deny_unknown_fields)]
 pub struct BulkInput {
     /// The changes.
-    #[schema(min_items = 1, max_items = 1000)]
-    pub operations: Vec<BulkOperation>,
+    #[serde(deserialize_with = "object::list")]
+    #[schema(value_type = Vec<BulkOperation>, min_items = 1, max_items = 1000)]
+    pub operations: Vec<BulkEntry>,
+}
+
+/// One change of several as it is written. What `peer` is depends on `op`, so that it is read after both, and its
+/// faults are named by their fields.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BulkEntry {
+    /// What is to be done.
+    pub op: BulkOp,
+    /// To which peer.
+    pub public_key: Key,
+    /// What it is to be, or what changes.
+    #[serde(default)]
+    pub peer: Option<serde_json::Value>,
+}
+
+impl core::fmt::Debug for BulkEntry {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // What is to be may hold a preshared key.
+        f.debug_struct("BulkEntry")
+            .field("op", &self.op)
+            .field("public_key", &self.public_key)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is done with one of several peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BulkOp {
+    /// Created or replaced.
+    Put,
+    /// Changed.
+    Patch,
+    /// Removed.
+    Delete,
 }
 
 /// One change of several.

@@ -1,5 +1,6 @@
 //! Access rules.
 
+use super::object;
 use super::peer::Owner;
 use super::text::{Name, Ports, Protocol, Sender, Target};
 use serde::{Deserialize, Serialize};
@@ -50,6 +51,7 @@ pub enum Action {
 #[serde(deny_unknown_fields)]
 pub struct RulesInput {
     /// The rules.
+    #[serde(deserialize_with = "object::list")]
     #[schema(max_items = 1024)]
     pub items: Vec<RuleInput>,
 }

@@ -1,7 +1,6 @@
 //! Peers by query: filtered and ordered by reference, so that only the page itself is written out.
 
 use super::present::{Known, all, peer_state};
-use crate::clock;
 use crate::learnt::Learnt;
 use crate::world::Published;
 use core::net::IpAddr;
@@ -92,12 +91,4 @@ pub fn groups(published: &Published, learnt: &Learnt) -> Vec<(String, u64)> {
         }
     }
     counts.into_iter().collect()
-}
-
-/// Whether a peer of the store is kept out of the data plane.
-pub fn is_kept_out(known: &Known) -> bool {
-    match known {
-        Known::Store(peer) => !peer.is_active(clock::now()),
-        Known::File(_) => false,
-    }
 }

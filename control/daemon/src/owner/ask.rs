@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use weir_abi::key::PublicKey;
 use weir_api::backend::{Refusal, StorageFault};
 use weir_api::caller::{ETag, Precondition};
-use weir_model::record::{Actor, PendingChange, Source};
+use weir_model::record::{Actor, NewAuditEntry, PendingChange, Source, State};
 use weir_model::{Difference, GatewayFacts, Placed, Snapshot};
 
 /// Asks that wait at most; further ones are refused at once.
@@ -20,8 +20,8 @@ pub enum Ask {
     Change(Box<ChangeAsk>),
     /// To compare the store with the data plane: it is there again, or somebody else changed it.
     Meet,
-    /// To read the store again, which was replaced.
-    Restored(oneshot::Sender<Result<(), StorageFault>>),
+    /// To put a backup's records in the place of what is.
+    Restore(Box<RestoreAsk>),
     /// To end.
     Stop,
 }
@@ -38,6 +38,16 @@ pub struct ChangeAsk {
     pub wanted: Wanted,
     /// Who waits.
     pub reply: oneshot::Sender<Reply>,
+}
+
+/// A backup that is to be restored.
+pub struct RestoreAsk {
+    /// Its records.
+    pub state: State,
+    /// What the audit log gets.
+    pub audit: NewAuditEntry,
+    /// Who waits.
+    pub reply: oneshot::Sender<Result<(), StorageFault>>,
 }
 
 /// How a change is to be made.
@@ -118,10 +128,10 @@ impl Asking {
         answer.await.map_err(|_| gone())?
     }
 
-    /// Has the store read again.
-    pub async fn restored(&self) -> Result<(), Refusal> {
+    /// Puts a backup's records in the place of what is.
+    pub async fn restore(&self, state: State, audit: NewAuditEntry) -> Result<(), Refusal> {
         let (reply, answer) = oneshot::channel();
-        self.send(Ask::Restored(reply))?;
+        self.send(Ask::Restore(Box::new(RestoreAsk { state, audit, reply })))?;
         answer.await.map_err(|_| gone())?.map_err(Refusal::Storage)
     }
 

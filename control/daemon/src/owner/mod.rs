@@ -10,7 +10,7 @@ mod meet;
 mod push;
 mod timers;
 
-pub use ask::{Ask, Asking, ChangeAsk, Done, Expect, Reply, Wanted, channel};
+pub use ask::{Ask, Asking, ChangeAsk, Done, Expect, Reply, RestoreAsk, Wanted, channel};
 
 use crate::clock;
 use crate::link::wire::Connection;
@@ -25,7 +25,7 @@ use weir_abi::desired::Revision;
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::PublicKey;
 use weir_api::backend::StorageFault;
-use weir_model::record::{CommitNumber, DataPlaneSeen, OutboxKey, State};
+use weir_model::record::{CommitNumber, DataPlaneSeen, NewAuditEntry, OutboxKey, State};
 use weir_model::{GatewayFacts, Snapshot};
 use weir_store::{Batch, Committed, Store, StoreError};
 
@@ -129,7 +129,11 @@ impl Owner {
                 match ask {
                     Ask::Change(change) => changes.push(*change),
                     Ask::Meet => meet = true,
-                    Ask::Restored(reply) => drop(reply.send(self.read_again())),
+                    Ask::Restore(restore) => {
+                        let outcome = self.restore(&restore.state, restore.audit);
+                        // Who asked may have gone.
+                        let _ = restore.reply.send(outcome);
+                    }
                     Ask::Stop => stop = true,
                 }
             }
@@ -202,18 +206,23 @@ impl Owner {
         }
     }
 
-    /// Takes over what a restored store holds; everything is told to the data plane anew.
-    fn read_again(&mut self) -> Result<(), StorageFault> {
-        let held = self.store.state();
+    /// Puts a restored state in the place of what is; all of it is told to the data plane.
+    fn restore(&mut self, restored: &State, audit: NewAuditEntry) -> Result<(), StorageFault> {
+        let current = State {
+            outbox: self.outbox.clone(),
+            data_plane: self.seen,
+            ..self.state.records()
+        };
+        let (_, held) = self.store.restore(&current, restored, audit).map_err(|error| {
+            tracing::error!("nothing was restored: {error}");
+            storage_fault(&error)
+        })?;
         self.outbox = held.outbox.clone();
         self.state = Snapshot::from(held);
         self.confirmed.clear();
-        // Whatever the data plane has of before is not to be taken for changes by `wg`.
-        self.seen = None;
         self.refused.clear();
         self.next_expiry = self.first_expiry();
         self.meet();
-        self.publish();
         Ok(())
     }
 

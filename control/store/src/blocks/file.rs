@@ -38,6 +38,16 @@ pub(crate) enum Mode {
     Overlay,
 }
 
+/// Whether the disk takes writes where the file lies; `None` where it is not there.
+pub(crate) fn mode_of(path: &Path) -> Result<Option<Mode>, StoreError> {
+    match File::options().read(true).write(true).open(path) {
+        Ok(_) => Ok(Some(Mode::Durable)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => Ok(Some(Mode::Overlay)),
+        Err(error) => Err(StoreError::from_io(path, error)),
+    }
+}
+
 /// A file of authenticated blocks. Block 0 lies in the header, block `n` at `BODY + (n - 1) * STRIDE`.
 pub(crate) struct BlockFile {
     file: File,

@@ -32,7 +32,7 @@ pub(super) enum HeaderError {
 }
 
 /// Whose file it is: the same in every slot until the sealing key is changed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) algorithm: Algorithm,
     pub(super) file: [u8; 16],
@@ -188,7 +188,7 @@ mod tests {
                 assert_eq!(error, Some(HeaderError::Damaged), "bit {bit}");
             }
         }
-        let identity = Header::identity(&bytes).ok().expect("it is whole");
+        let identity = Header::identity(&bytes).expect("it is whole");
         assert!(identity.unwrap(&key).is_ok());
         let refused = identity.unwrap(&SealingKey::generate()).err();
         assert_eq!(refused, Some(HeaderError::WrongKey(key.id())));

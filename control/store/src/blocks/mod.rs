@@ -9,7 +9,7 @@ mod file;
 mod header;
 mod overlay;
 
-pub(crate) use file::{BlockFile, Mode};
+pub(crate) use file::{BlockFile, Mode, mode_of};
 
 /// Bytes of a block.
 const BLOCK: usize = 4096;

@@ -1,7 +1,6 @@
 //! Making and opening the file.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -113,16 +112,6 @@ impl StateFile {
 
     pub(super) fn damaged(&self, why: impl ToString) -> StoreError {
         StoreError::damaged(&self.path, why)
-    }
-}
-
-/// Whether the disk takes writes where the file lies; `None` where it is not there.
-pub(crate) fn mode_of(path: &Path) -> Result<Option<Mode>, StoreError> {
-    match File::options().read(true).write(true).open(path) {
-        Ok(_) => Ok(Some(Mode::Durable)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => Ok(Some(Mode::Overlay)),
-        Err(error) => Err(StoreError::from_io(path, error)),
     }
 }
 

@@ -5,4 +5,4 @@ mod commit;
 mod file;
 mod load;
 
-pub(crate) use file::{StateFile, mode_of};
+pub(crate) use file::StateFile;

@@ -9,7 +9,6 @@ use crate::peer::Handshake;
 use crate::slots::Slot;
 use crate::tables::PeerId;
 use crate::worker::{Job, Outcome};
-use core::net::SocketAddr;
 use core::time::Duration;
 use rand_core::Rng;
 use std::sync::Arc;
@@ -38,7 +37,7 @@ impl Shard {
             self.tell(Event::UnderLoad(self.number));
         }
         match admission {
-            Admission::Admit => self.ask_worker_to_respond(message, path, proved),
+            Admission::Admit => self.ask_worker_to_respond(message, path, proved, now),
             Admission::DemandCookie => {
                 let mut nonce = [0; 24];
                 self.random.fill_bytes(&mut nonce);
@@ -57,12 +56,13 @@ impl Shard {
         }
     }
 
-    fn too_many(&mut self, reason: Drop, source: SocketAddr, now: Now) {
-        self.counters.drop(reason);
-        self.sample_refused(Some(source), RefusedWhy::TooMany, now);
-    }
-
-    fn ask_worker_to_respond(&mut self, message: Box<[u8; INITIATION_LEN]>, path: Path, proved: bool) {
+    fn ask_worker_to_respond(
+        &mut self,
+        message: Box<[u8; INITIATION_LEN]>,
+        path: Path,
+        proved: bool,
+        now: Now,
+    ) {
         let random = self.random.next_u32();
         let Some(slot) = self.tables.slots.some_slot(self.number, random) else {
             // A shard that lost all its slots is about to end; the initiator tries again.
@@ -74,6 +74,7 @@ impl Shard {
             index,
             message,
             path,
+            arrived: now.at,
             proved,
         };
         if self.stranger_jobs.try_send(job).is_err() {
@@ -137,7 +138,10 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        if peer.path.is_none() || self.tables.identity.is_none() {
+        if peer.path.is_none() {
+            return self.live(place, now, |life, _| life.lost(now));
+        }
+        if self.tables.identity.is_none() {
             return;
         }
         if peer.timers.request_handshake(now.at) {
@@ -249,6 +253,7 @@ impl Shard {
         match outcome {
             Outcome::Responded {
                 path,
+                arrived,
                 timestamp,
                 response,
                 keys,
@@ -261,6 +266,8 @@ impl Shard {
                     self.release(keys.local);
                     return self.counters.drop(Drop::BadHandshake);
                 }
+                let took = now.at.since(arrived).as_micros() as u64;
+                self.counters.response_latency.count(took, 1);
                 self.responded(place, path, timestamp, &response, keys, proved, now);
             }
             Outcome::Initiated {

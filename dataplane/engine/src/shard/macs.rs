@@ -43,8 +43,7 @@ impl Shard {
             if let Err(reason) = verdict {
                 self.counters.drop(reason);
                 if reason == Drop::BadMac1 {
-                    let source = self.held[message.frame].meta().path.map(|path| path.remote);
-                    self.sample_refused(source, RefusedWhy::WrongMac1, now);
+                    self.sample_refused(RefusedWhy::WrongMac1, message.frame, now);
                 }
                 continue;
             }

@@ -47,13 +47,21 @@ impl Shard {
         }
     }
 
-    /// A handshake message that cost its sender nothing is refused: a few of them are looked at.
+    /// A handshake message in `held[frame]` that cost its sender nothing is refused: a few of them are looked at.
     #[inline]
-    pub(super) fn sample_refused(&mut self, source: Option<SocketAddr>, why: RefusedWhy, now: Now) {
+    pub(super) fn sample_refused(&mut self, why: RefusedWhy, frame: usize, now: Now) {
         if self.refusals.may_look(now.at, why)
-            && let Some(source) = source
+            && let Some(path) = self.held[frame].meta().path
         {
-            self.note_refused(source, why, None, now);
+            self.note_refused(path.remote, why, None, now);
+        }
+    }
+
+    /// An initiation is refused unread, as there are too many: a few of them are looked at.
+    pub(super) fn too_many(&mut self, reason: Drop, source: SocketAddr, now: Now) {
+        self.counters.drop(reason);
+        if self.refusals.may_look(now.at, RefusedWhy::TooMany) {
+            self.note_refused(source, RefusedWhy::TooMany, None, now);
         }
     }
 
@@ -89,9 +97,11 @@ impl Shard {
 
 /// What a worker's refusal is called; none where it says nothing about the sender.
 pub(super) fn why(reason: Drop) -> Option<RefusedWhy> {
-    match reason {
-        Drop::UnknownPeer => Some(RefusedWhy::UnknownPeer),
-        Drop::BadHandshake => Some(RefusedWhy::Undecryptable),
-        _ => None,
+    if reason == Drop::UnknownPeer {
+        Some(RefusedWhy::UnknownPeer)
+    } else if reason == Drop::BadHandshake {
+        Some(RefusedWhy::Undecryptable)
+    } else {
+        None
     }
 }

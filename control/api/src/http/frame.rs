@@ -1,0 +1,101 @@
+//! What surrounds every request: its time limit, its line in the log, and the headers of its answer.
+
+use super::failure::Failure;
+use super::problems;
+use crate::auth::connection::Connection;
+use crate::auth::{Access, Authenticated};
+use crate::limits::REQUEST_TIMEOUT;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+/// Scripts and styles come from this server's files alone; pictures may be in the page too, as those of Swagger UI are.
+const CSP: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; \
+    frame-ancestors 'none'";
+
+/// Ends requests that take too long. What has begun is not undone; the caller reads again what came of it.
+pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    if request
+        .extensions()
+        .get::<Access>()
+        .is_some_and(|access| access.slow)
+    {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = format!(
+                "there was no answer within {} s; see what came of it",
+                REQUEST_TIMEOUT.as_secs()
+            );
+            Failure::new(problems::TIMEOUT, detail).into_response()
+        }
+    }
+}
+
+/// Notes who asked for what, for the line in the log.
+pub(crate) async fn finish(request: Request, next: Next) -> Response {
+    let known = request
+        .extensions()
+        .get::<Authenticated>()
+        .map(|known| known.caller.actor.to_string());
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let (status, ms) = (response.status().as_u16(), begun.elapsed().as_millis() as u64);
+    // The path as the router knows it, and no query: neither holds what a caller wrote.
+    tracing::debug!(%method, path, status, ms, actor = known, "request");
+    response
+}
+
+/// The headers of every answer.
+pub(crate) async fn frame(request: Request, next: Next) -> Response {
+    let tls = request
+        .extensions()
+        .get::<Connection>()
+        .is_some_and(Connection::is_tls);
+    let api = is_api(request.uri().path());
+    let mut response = next.run(request).await;
+    secure(response.headers_mut(), tls, api);
+    response
+}
+
+/// Whether a path is the API's and not the page's.
+fn is_api(path: &str) -> bool {
+    path.starts_with("/v1/") && !path.starts_with("/v1/docs")
+}
+
+fn secure(headers: &mut HeaderMap, tls: bool, api: bool) {
+    let mut put = |name: HeaderName, value: &'static str| {
+        headers.insert(name, HeaderValue::from_static(value));
+    };
+    put(CONTENT_SECURITY_POLICY, CSP);
+    put(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    put(X_FRAME_OPTIONS, "DENY");
+    put(REFERRER_POLICY, "no-referrer");
+    put(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    );
+    put(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    if tls {
+        put(STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if api {
+        put(CACHE_CONTROL, "no-store");
+    }
+}
