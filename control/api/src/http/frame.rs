@@ -4,7 +4,6 @@ use super::failure::Failure;
 use super::problems;
 use crate::auth::connection::Connection;
 use crate::auth::{Access, Authenticated};
-use crate::limits::REQUEST_TIMEOUT;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -21,19 +20,19 @@ const CSP: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; 
 
 /// Ends requests that take too long. What has begun is not undone; the caller reads again what came of it.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
-    if request
+    let Some(limit) = request
         .extensions()
         .get::<Access>()
-        .is_some_and(|access| access.slow)
-    {
+        .and_then(|access| access.timeout)
+    else {
         return next.run(request).await;
-    }
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+    };
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             let detail = format!(
                 "there was no answer within {} s; see what came of it",
-                REQUEST_TIMEOUT.as_secs()
+                limit.as_secs()
             );
             Failure::new(problems::TIMEOUT, detail).into_response()
         }

@@ -69,6 +69,8 @@ pub(crate) async fn idempotent(
     let Some(known) = request.extensions().get::<Authenticated>().cloned() else {
         return Ok(next.run(request).await);
     };
+    // What is kept may hold a private key: it goes in time, also where nobody asks for it again.
+    api.answers.lock().expire(Instant::now());
     let Some(name) = idempotency_key(request.headers())?.filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
