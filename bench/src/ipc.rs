@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use weir_abi::VERSION;
-use weir_abi::events::EventKind;
+use weir_abi::events::{Event, EventKind};
 use weir_abi::ipc::{DIRECTORY, Hello, Reply, Request};
 use weir_abi::key::PublicKey;
 use weir_abi::probe::ProbeResult;
@@ -66,7 +66,16 @@ impl Client {
         let answer = send(&mut self.stream, request).and_then(|()| receive(&mut self.stream));
         answer.map_err(LabError::io(format!("ask {}", self.path.display())))
     }
->>>>>>> dp
+
+    /// Waits for what a data plane that was asked to be watched tells next.
+    pub fn hear(&mut self) -> Result<Vec<Event>> {
+        let told =
+            receive(&mut self.stream).map_err(LabError::io(format!("watch {}", self.path.display())))?;
+        match told {
+            Reply::Events(events) => Ok(events),
+            other => Err(unexpected("events", &other)),
+        }
+    }
 }
 
 /// The whole status of the data plane of an interface.

@@ -54,7 +54,7 @@ pub(super) struct Sample {
 
 impl Measure {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Tcp,
         Self::Udp,
         Self::Cpu,
