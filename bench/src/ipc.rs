@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use weir_abi::VERSION;
-use weir_abi::events::{Event, EventKind};
+use weir_abi::events::Event;
 use weir_abi::ipc::{DIRECTORY, Hello, Reply, Request};
 use weir_abi::key::PublicKey;
 use weir_abi::probe::ProbeResult;
@@ -22,15 +22,6 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Asks the data plane of an interface.
 pub fn ask(interface: &str, request: &Request) -> Result<Reply> {
-<<<<<<< HEAD
-    let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
-    let ask = || -> io::Result<Reply> {
-        let mut stream = connect(&path)?;
-        send(&mut stream, request)?;
-        receive(&mut stream)
-    };
-    ask().map_err(LabError::io(format!("ask {}", path.display())))
-=======
     Client::connect(interface)?.ask(request)
 }
 
@@ -94,55 +85,12 @@ pub fn set_shards(interface: &str, shards: u16) -> Result<()> {
     }
 }
 
-/// Hears what the data plane of an interface tells as it happens.
-pub struct Watching(UnixStream);
-
-impl Watching {
-    /// Begins to watch: what happens after this returned is told.
-    pub fn start(interface: &str) -> Result<Self> {
-        let path = Path::new(DIRECTORY).join(format!("{interface}.sock"));
-        let begin = || -> io::Result<UnixStream> {
-            let mut stream = connect(&path)?;
-            send(&mut stream, &Request::Watch)?;
-            Ok(stream)
-        };
-        let mut watching = begin()
-            .map(Self)
-            .map_err(LabError::io(format!("watch {}", path.display())))?;
-        watching.hear()?;
-        Ok(watching)
-    }
-
-    /// What happened since the last time; waits until there is something, or for a while.
-    pub fn hear(&mut self) -> Result<Vec<EventKind>> {
-        let reply = receive(&mut self.0).map_err(LabError::io("hear of events"))?;
-        match reply {
-            Reply::Events(events) => Ok(events.into_iter().map(|event| event.what).collect()),
-            other => Err(unexpected("events", &other)),
-        }
-    }
-}
-
 /// Has the data plane of an interface probe a peer.
 pub fn probe(interface: &str, peer: PublicKey) -> Result<ProbeResult> {
     match ask(interface, &Request::Probe(peer))? {
         Reply::Probed(result) => Ok(*result),
         other => Err(unexpected("what came of a probe", &other)),
     }
-}
-
-fn connect(path: &Path) -> io::Result<UnixStream> {
-    let mut stream = UnixStream::connect(path)?;
-    stream.set_read_timeout(Some(ANSWER_LIMIT))?;
-    send(&mut stream, &Hello { version: VERSION })?;
-    let hello: Hello = receive(&mut stream)?;
-    if hello.version != VERSION {
-        return Err(io::Error::other(format!(
-            "it speaks version {}, expected {VERSION}",
-            hello.version
-        )));
-    }
-    Ok(stream)
 }
 
 fn unexpected(expected: &'static str, reply: &Reply) -> LabError {

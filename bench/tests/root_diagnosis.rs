@@ -1,5 +1,5 @@
 //! Why there is no handshake: each cause is made on purpose between Weir and wireguard-go, and what Weir observes tells it
-//! from all others (dataplane/docs/11-peer-states.md).
+//! from all others (dataplane/docs/12-peer-states.md).
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::{SocketAddr, UdpSocket};
@@ -8,16 +8,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 use weir_abi::events::EventKind;
+use weir_abi::ipc::{Reply, Request};
 use weir_abi::peer_state::{PeerState, StateReason};
 use weir_abi::probe::{ProbeResult, ProbedEcho, ProbedHandshake};
 use weir_abi::refused::{RefusedHandshake, RefusedWhy};
 use weir_abi::status::{PeerStatus, Status};
 use weir_bench::device_config::{DeviceConfig, KeyPair, preshared_key};
-use weir_bench::ipc::Watching;
+use weir_bench::ipc::Client;
 use weir_bench::tunnel::{Family, PORT, Side, Site, Tunnel, direct};
 use weir_bench::{Implementation, Namespace, Ping, Topology, ipc, programs, wait};
 use weir_noise::{Instant, Tai64n};
-use weir_testkit::Client;
+use weir_testkit::Client as Caller;
 
 /// How long an observation may take: some initiations of either side, and patience.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -84,15 +85,20 @@ fn await_refusal(tunnel: &Tunnel, why: RefusedWhy) -> (RefusedHandshake, PeerSta
     (has(&status).unwrap(), peer)
 }
 
+/// Begins to watch Weir: what happens from now on is told.
+fn watch(tunnel: &Tunnel) -> Client {
+    let mut client = Client::connect(tunnel.peer(Side::Left).interface()).unwrap();
+    let first = client.ask(&Request::Watch).unwrap();
+    assert!(matches!(first, Reply::Events(_)), "{first:?}");
+    client
+}
+
 /// Waits until a watcher was told as many of these as are expected, and hands them back.
-fn await_events(
-    watching: &mut Watching,
-    count: usize,
-    is_one: impl Fn(&EventKind) -> bool,
-) -> Vec<EventKind> {
+fn await_events(watching: &mut Client, count: usize, is_one: impl Fn(&EventKind) -> bool) -> Vec<EventKind> {
     let mut heard = Vec::new();
     wait::until_true("events", LIMIT, || {
-        heard.extend(watching.hear().unwrap().into_iter().filter(&is_one));
+        let events = watching.hear().unwrap().into_iter().map(|event| event.what);
+        heard.extend(events.filter(&is_one));
         heard.len() >= count
     })
     .unwrap();
@@ -140,7 +146,7 @@ fn a_wrong_server_key_is_seen_by_its_source() {
     let tunnel = tunnel(Side::Right, |right| {
         right.peers[0].public_key = KeyPair::seeded(98).public();
     });
-    let mut watching = Watching::start(tunnel.peer(Side::Left).interface()).unwrap();
+    let mut watching = watch(&tunnel);
     call(&tunnel, Side::Right);
     let (refused, peer) = await_refusal(&tunnel, RefusedWhy::WrongMac1);
     await_events(
@@ -164,6 +170,33 @@ fn an_unknown_peer_is_seen_with_its_key() {
     assert_eq!(refused.source, outer(Side::Right));
     assert_eq!(refused.peer, Some(KeyPair::seeded(99).public()));
     assert_eq!(peer.last_refusal, None, "it is not this peer that called");
+}
+
+/// Catches a peer that expired, and so was taken out of the data plane, of which nobody learns that it still calls.
+#[test]
+fn a_peer_that_is_no_longer_declared_is_seen_to_call() {
+    let tunnel = tunnel(Side::Right, |_| {});
+    tunnel.await_answers(Side::Right).unwrap();
+    let (left, key) = (tunnel.peer(Side::Left), Side::Right.key().public());
+    let mut watching = watch(&tunnel);
+    left.wg(&format!("set {} peer {key} remove", left.interface()))
+        .unwrap();
+    let told = await_events(&mut watching, 1, |event| {
+        matches!(event, EventKind::PeerState { .. })
+    });
+    let removed = EventKind::PeerState {
+        peer: key,
+        state: PeerState::Disconnected,
+        reason: StateReason::Removed,
+    };
+    assert_eq!(told, [removed]);
+    call(&tunnel, Side::Right);
+    wait::until_true("a refusal with its key", LIMIT, || {
+        let named =
+            |refused: &RefusedHandshake| (refused.why, refused.peer) == (RefusedWhy::UnknownPeer, Some(key));
+        status(&tunnel).refused.iter().any(named)
+    })
+    .unwrap();
 }
 
 /// Catches a wrong preshared key that cannot be told from a blocked return path: only by calling does Weir see it.
@@ -212,7 +245,7 @@ fn a_clock_set_back_is_seen_with_its_peer() {
     let right = tunnel.peer(Side::Right).namespace();
     // What the client sent before its clock was set right: it came from the future.
     let elsewhere: SocketAddr = (Side::Right.outer(Family::V4), 40_000).into();
-    let mut client = Client::new(
+    let mut client = Caller::new(
         *Side::Right.key().private().expose(),
         Side::Left.key().public(),
         elsewhere,
@@ -297,7 +330,7 @@ fn a_peer_that_went_away_is_gone_in_time() {
     await_status(&tunnel, "a session", |_, peer| peer.state == PeerState::Connected);
     block(tunnel.peer(Side::Right).namespace(), "input", "udp sport 51820");
     block(tunnel.peer(Side::Right).namespace(), "output", "udp dport 51820");
-    let mut watching = Watching::start(tunnel.peer(Side::Left).interface()).unwrap();
+    let mut watching = watch(&tunnel);
     let asked_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
     call(&tunnel, Side::Left);
     let (_, peer) = await_status(&tunnel, "a peer that is gone", |_, peer| {

@@ -1,5 +1,5 @@
 //! How far a peer's session is: its state, what brought it there, and the deadlines by which that changes though nothing
-//! arrives. The thresholds are sums of the whitepaper's constants (section 6.1); `docs/11-peer-states.md` says why.
+//! arrives. The thresholds are sums of the whitepaper's constants (section 6.1); `docs/12-peer-states.md` says why.
 //!
 //! [`Life`] is told what happens and decides; it sends nothing and sets no timer of the protocol.
 
