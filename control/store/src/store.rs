@@ -90,7 +90,8 @@ impl Store {
         };
         let (found, mode) = match mode {
             None if is_fresh => {
-                StateFile::make(&path, &key, algorithm, &Contents::empty(now))?;
+                let made = StateFile::make_beside(&path, &key, algorithm, &Contents::empty(now))?;
+                files::put_in_place(&made, &path)?;
                 (Found::Fresh, Mode::Durable)
             }
             None => {
@@ -380,7 +381,7 @@ fn make_directory(directory: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::from_io(directory, error))
 }
 
-fn lock(directory: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(files::LOCK);
     let existing = File::options().read(true).open(&path);
     let file = existing.or_else(|_| {

@@ -130,6 +130,19 @@ impl BlockFile {
         Ok((Self::with(file, &root, inner), root))
     }
 
+    /// Wraps the root key with another sealing key, in every slot, durably. Nothing else of the file changes.
+    pub(crate) fn wrap_anew(&self, root: &RootKey, key: &SealingKey) -> io::Result<()> {
+        let mut inner = self.inner();
+        let Identity { algorithm, file, .. } = inner.identity;
+        inner.identity = Identity::new(algorithm, file, root, key);
+        // One pair after the other: whenever this ends, one of the two keys opens the file.
+        for _ in 0..2 {
+            inner.dirty = true;
+            self.writing(|| self.sync(&mut inner))?;
+        }
+        Ok(())
+    }
+
     fn with(file: File, root: &RootKey, inner: Inner) -> Self {
         Self {
             file,
