@@ -4,7 +4,7 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build check test soak bench bench-crypto bench-handshakes crypto-cases sanitize timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build web user check test soak bench bench-crypto bench-handshakes crypto-cases sanitize timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 comma := ,
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -22,6 +22,9 @@ PURE_CRATES := abi wire frame crypto noise config engine testkit
 
 # Rust code and the XDP program; libbpf is built from its crate.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang llvm libelf-dev zlib1g-dev
+# The page; a Node.js of at least version 18 that is on PATH with npm will do.
+BUILD_PACKAGES += $(shell command -v npm > /dev/null && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' \
+	2> /dev/null || echo nodejs npm)
 RUN_PACKAGES := iproute2 nftables wireguard-tools
 # Network namespaces and peers; then the virtual machines.
 TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool iptables procps valgrind \
@@ -60,16 +63,31 @@ endef
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-run: run-deps build ## start a gateway on this host (ENDPOINT=address for clients, NIC= and LAN= by AF_XDP); Ctrl-C ends it
+run: run-deps build user ## start a gateway on this host (ENDPOINT=address for clients, NIC= and LAN= by AF_XDP); Ctrl-C ends it
 	@$(SUDO) $(WEIR_RUN)
+
+# Whom the control process runs as.
+user:
+	@getent passwd weir > /dev/null || { echo "System user to make: weir"; \
+		$(SUDO) useradd --system --user-group --no-create-home --shell /usr/sbin/nologin weir; }
 
 lab: test-deps build ## client, gateway and server in network namespaces, measured (GATEWAY=weir, XDP=1)
 	@bench/peers/install wireguard-go $(filter-out weir wireguard-go,$(GATEWAY))
 	@cargo build --quiet --release -p weir-bench --bin lab
 	@$(SUDO) env GATEWAY=$(GATEWAY) XDP=$(XDP) XDP_MODE=$(XDP_MODE) $(TARGET)/release/lab
 
-build: build-deps ## the binaries, in target/release
-	@cargo build --release -p weir-gateway -p weir-cli
+build: build-deps web ## the binaries, in target/release
+	@cargo build --release -p weir-gateway -p weir-control -p weir-cli
+
+web: build-deps ## the admin page, in web/dist, from where weir-control embeds it
+	@if command -v npm > /dev/null; then $(MAKE) --no-print-directory web/dist/index.html; \
+	else echo "No npm on PATH: weir-control is built without its page."; fi
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@cd web && npm ci --no-audit --no-fund --loglevel=error
+
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/*.* -type f 2> /dev/null)
+	@cd web && npm run --silent build
 
 check: build-deps ## formatting, lints and the tests that need no privileges
 	cargo fmt --all --check

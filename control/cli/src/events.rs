@@ -11,8 +11,15 @@ use std::process::ExitCode;
 /// What is told every second while somebody listens: of the moment, and so the end of what is kept.
 const TICK: &str = "status";
 
+/// What is told to who comes back from where nobody knows; all that is kept follows.
+const LOST: &str = "lost";
+
+/// No event has this id, so that what is kept is told from its beginning.
+pub const ALL: &str = "0";
+
 /// Prints the events that are kept; those to come too where that is asked for.
 pub fn run(control: &Control, options: &EventsArgs) -> Outcome {
+    let mut first = true;
     for event in control.events(&options.after, options.follow)? {
         let event = match event {
             Ok(event) => event,
@@ -22,6 +29,10 @@ pub fn run(control: &Control, options: &EventsArgs) -> Outcome {
         };
         if event.kind == TICK && !options.follow {
             break;
+        }
+        // Who asked for all that is kept knows that there was more.
+        if std::mem::take(&mut first) && event.kind == LOST && options.after == ALL {
+            continue;
         }
         if options.json {
             print(&format!(

@@ -46,7 +46,7 @@ pub struct EventsArgs {
     #[arg(long)]
     pub follow: bool,
     /// Only what happened after this event, as --json names it.
-    #[arg(long, value_name = "ID", default_value = "0")]
+    #[arg(long, value_name = "ID", default_value = crate::events::ALL)]
     pub after: String,
     /// As JSON: an object a line.
     #[arg(long)]

@@ -9,7 +9,7 @@ pub struct Account {
     pub user: String,
     /// The user.
     pub uid: Uid,
-    /// The primary group's name, or its number where it has none: whose members may reach both processes' sockets.
+    /// The primary group's name: whose members may reach both processes' sockets.
     pub group: String,
     /// The primary group.
     pub gid: Gid,
@@ -33,10 +33,11 @@ impl Account {
             ));
         }
         let group = Group::from_gid(found.gid).ok().flatten();
+        let group = group.ok_or_else(|| refused(&format!("its group {} has no name", found.gid)))?;
         Ok(Self {
             user: found.name,
             uid: found.uid,
-            group: group.map_or_else(|| found.gid.to_string(), |group| group.name),
+            group: group.name,
             gid: found.gid,
         })
     }

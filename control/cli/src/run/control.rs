@@ -73,7 +73,7 @@ impl Plan {
             .uid(self.account.uid.as_raw());
         command.current_dir("/").stdin(Stdio::null()).env_clear();
         // What a person set for the whole gateway; all else of root's environment is none of its business.
-        let wanted = ["PATH", "RUST_LOG", "RUST_BACKTRACE", "NO_COLOR", "TZ", "LANG"];
+        let wanted = ["PATH", "LOG_LEVEL", "RUST_BACKTRACE", "NO_COLOR", "TZ", "LANG"];
         command.envs(
             wanted
                 .iter()

@@ -22,6 +22,11 @@ pub fn introduce(plan: &Plan) -> Outcome<()> {
     let url = url(plan);
     say(&format!("web page: {url}"));
     match first_password(plan)? {
+        // What a service says is kept in a log.
+        Some(_) if std::env::var_os("JOURNAL_STREAM").is_some() => say(&format!(
+            "first login: {FIRST_USER}, with the password in {}",
+            plan.first_password_file().display()
+        )),
         Some(password) => say(&format!(
             "first login: {FIRST_USER}, password {}, which is to be changed then",
             *password

@@ -2,8 +2,8 @@
 
 use crate::control::records::{Alert, Status};
 use crate::control::{Control, ControlError};
-use crate::term::{Tone, paint, printable};
-use crate::times::relative;
+use crate::term::{Tone, duration, paint, printable};
+use crate::times::to_the_second;
 use core::fmt::Write as _;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -72,8 +72,13 @@ pub fn text(controlled: &Controlled, now: Timestamp, colours: bool) -> String {
         Controlled::By { status, alerts, .. } => {
             let control = &status.control;
             let mut text = format!(
-                "\n{title}  up since {}, weir-control {}\n",
-                relative(control.started_at, now),
+                "\n{title}  up {}, weir-control {}\n",
+                duration(
+                    now.as_second()
+                        .saturating_sub(control.started_at.as_second())
+                        .max(0)
+                        .unsigned_abs()
+                ),
                 printable(&control.version)
             );
             let (store, tone) = match control.store.as_str() {
@@ -100,21 +105,21 @@ pub fn text(controlled: &Controlled, now: Timestamp, colours: bool) -> String {
                 let away = paint("it does not answer the control process", Tone::Bad, colours);
                 let _ = writeln!(text, "  {:<11}{away}", "data plane");
             }
-            let _ = writeln!(
-                text,
-                "  {:<11}{}",
-                "alerts",
-                if alerts.is_empty() { "none" } else { "" }
-            );
+            let count = if alerts.is_empty() {
+                "none".to_owned()
+            } else {
+                alerts.len().to_string()
+            };
+            let _ = writeln!(text, "  {:<11}{count}", "alerts");
             for alert in alerts {
-                text.push_str(&line(alert, now, colours));
+                text.push_str(&line(alert, colours));
             }
             text
         }
     }
 }
 
-fn line(alert: &Alert, now: Timestamp, colours: bool) -> String {
+fn line(alert: &Alert, colours: bool) -> String {
     let tone = match alert.severity.as_str() {
         "critical" => Tone::Bad,
         "warning" => Tone::Warn,
@@ -123,7 +128,7 @@ fn line(alert: &Alert, now: Timestamp, colours: bool) -> String {
     let said = format!(
         "{}, since {}: {}; {}",
         alert.severity,
-        relative(alert.since, now),
+        to_the_second(alert.since),
         alert.summary,
         alert.remedy
     );

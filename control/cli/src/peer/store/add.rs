@@ -1,13 +1,13 @@
 //! `weir peer add` by the API: the control process makes addresses and keys, and tells the private one this once.
 
 use super::path;
-use crate::args::{AddArgs, CONFIG, Preshared};
-use crate::control::records::PeerCreated;
+use crate::args::{AddArgs, Preshared};
+use crate::control::records::{PeerCreated, Status};
 use crate::control::{Answer, Control, Sending};
 use crate::error::{Failure, Outcome};
 use crate::files::{self, Made};
 use crate::term::{printable, say};
-use crate::{change, client, keys, times};
+use crate::{change, client, ipc, keys, times};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -63,7 +63,7 @@ pub fn add(control: &Control, options: &AddArgs, directory: &Path) -> Outcome {
         persistent_keepalive: options.keepalive.filter(|seconds| *seconds > 0),
         expires_at: expires.transpose()?,
         notes: options.notes.as_deref().unwrap_or_default(),
-        full_tunnel: options.full_tunnel || (!options.split_tunnel && translates(directory)),
+        full_tunnel: options.full_tunnel || (!options.split_tunnel && translates(control, directory)),
     };
     let mut made = Made::default();
     if let Some(path) = options.conf.as_deref().filter(|_| !options.change.dry_run) {
@@ -159,8 +159,11 @@ fn port(endpoint: &Endpoint) -> u16 {
 }
 
 /// Whether the gateway translates for its clients, as its configuration says, which others than root may not read.
-fn translates(directory: &Path) -> bool {
-    let _ = directory;
-    let loaded = files::load_if_there(Path::new(CONFIG));
-    matches!(loaded, Some(Ok(loaded)) if loaded.config.gateway.nat)
+fn translates(control: &Control, directory: &Path) -> bool {
+    let configuration = || {
+        let status: Status = control.get("/v1/status", &[]).ok()?;
+        let status = ipc::status(directory, &status.dataplane?.interface, false).ok()?;
+        files::load_if_there(Path::new(&status.config_path?))?.ok()
+    };
+    configuration().is_some_and(|loaded| loaded.config.gateway.nat)
 }
