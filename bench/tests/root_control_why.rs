@@ -16,7 +16,7 @@ use weir_noise::Tai64n;
 use weir_testkit::{Client, Received, Seed};
 
 /// How long a reason may take to be found: three times what the longest threshold takes (twice REKEY_TIMEOUT, and an
-/// initiation after it), as dataplane/docs/11-peer-states.md has them.
+/// initiation after it), as dataplane/docs/12-peer-states.md has them.
 const LIMIT: Duration = Duration::from_secs(45);
 
 /// Between two initiations of a client that misbehaves.
