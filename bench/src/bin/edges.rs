@@ -95,6 +95,7 @@ const RULES: &[Rule] = &[
             "weir-engine",
             "weir-testkit",
             "weir-gateway",
+            "weir-store",
         ],
         &[],
     ),
