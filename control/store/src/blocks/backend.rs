@@ -50,6 +50,8 @@ impl redb::StorageBackend for BlockFile {
             inner.header.written = end;
             inner.shrunk = true;
         }
+        let of_first = length.min(BLOCK as u64) as usize;
+        inner.header.first[of_first..].fill(0);
         inner.header.length = length;
         inner.dirty = true;
         Ok(())

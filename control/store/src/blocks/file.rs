@@ -335,6 +335,7 @@ impl fmt::Debug for BlockFile {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
     use redb::StorageBackend as _;
 
     const LONGEST: u64 = 12 * BLOCK as u64;
@@ -384,7 +385,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(0x7765_6972), failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
 
         // Catches a byte that is read otherwise than it was written: across blocks, behind holes, after the file shrank
         // and grew, after it was synced and opened again.
