@@ -74,8 +74,7 @@ pub(crate) async fn idempotent(
     let Some(name) = idempotency_key(request.headers())?.filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
-    // With the token's id: tokens of the same name are different callers.
-    let actor = format!("{:?}", known.caller.actor);
+    let actor = known.caller.actor.to_string();
     let key = key(&actor, &request.uri().to_string(), name);
     let limit = body::body_max(&request);
     let (parts, content) = request.into_parts();

@@ -92,5 +92,6 @@ pub struct RuleInput {
     pub owner: Option<Owner>,
     /// Taken so that an answer may be sent back; ignored.
     #[serde(default)]
+    #[schema(value_type = Option<u64>, format = "uint64")]
     pub packets: Option<u64>,
 }
