@@ -9,7 +9,10 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use weir_abi::VERSION;
+use weir_abi::events::Event;
 use weir_abi::ipc::{DIRECTORY, Hello, Reply, Request};
+use weir_abi::key::PublicKey;
+use weir_abi::probe::ProbeResult;
 use weir_abi::status::Status;
 
 use crate::{LabError, Result};
@@ -54,6 +57,16 @@ impl Client {
         let answer = send(&mut self.stream, request).and_then(|()| receive(&mut self.stream));
         answer.map_err(LabError::io(format!("ask {}", self.path.display())))
     }
+
+    /// Waits for what a data plane that was asked to be watched tells next.
+    pub fn hear(&mut self) -> Result<Vec<Event>> {
+        let told =
+            receive(&mut self.stream).map_err(LabError::io(format!("watch {}", self.path.display())))?;
+        match told {
+            Reply::Events(events) => Ok(events),
+            other => Err(unexpected("events", &other)),
+        }
+    }
 }
 
 /// The whole status of the data plane of an interface.
@@ -69,6 +82,14 @@ pub fn set_shards(interface: &str, shards: u16) -> Result<()> {
     match ask(interface, &Request::Shards(shards))? {
         Reply::Done(_) => Ok(()),
         other => Err(unexpected("an agreement", &other)),
+    }
+}
+
+/// Has the data plane of an interface probe a peer.
+pub fn probe(interface: &str, peer: PublicKey) -> Result<ProbeResult> {
+    match ask(interface, &Request::Probe(peer))? {
+        Reply::Probed(result) => Ok(*result),
+        other => Err(unexpected("what came of a probe", &other)),
     }
 }
 

@@ -4,11 +4,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use weir_abi::desired::Origin;
+use weir_abi::events::EventKind;
+use weir_abi::ipc::Request;
 use weir_bench::configured::drops;
 use weir_bench::configured_lab::ConfiguredLab;
 use weir_bench::gateway_topology::{client_address, gateway_address, server_address};
+use weir_bench::ipc::Client;
 use weir_bench::tunnel::Family;
 use weir_bench::{Implementation, Namespace, wait};
 
@@ -63,6 +67,20 @@ fn denied(lab: &ConfiguredLab) -> u64 {
     drops(&lab.gateway.status().unwrap(), "rule_denied")
 }
 
+/// Whether a watcher hears that the third rule denied a connection to this place.
+fn hears_of(watcher: &mut Client, address: SocketAddr) -> bool {
+    let told = watcher.hear().unwrap();
+    told.into_iter().any(|event| match event.what {
+        EventKind::Denied(flow) => {
+            flow.rule == Some((Origin::File, 3))
+                && flow.rule_name.as_deref() == Some("the rest")
+                && flow.peer.is_some()
+                && (flow.destination, flow.destination_port) == (address.ip(), Some(address.port()))
+        }
+        _ => false,
+    })
+}
+
 /// Has the gateway follow a file with this at its end.
 fn reload(lab: &mut ConfiguredLab, more: &str) {
     lab.gateway.write(&lab.toml(more)).unwrap();
@@ -70,7 +88,7 @@ fn reload(lab: &mut ConfiguredLab, more: &str) {
 }
 
 /// Catches a rule of the file that is not in force or decides otherwise on the way between real kernels, answers that
-/// are taken for flows, denials that are neither counted nor logged, and a reload that ends connections or sessions.
+/// are taken for flows, denials that are not counted, logged and told to watchers, and a reload that ends connections or sessions.
 #[test]
 fn a_client_opens_what_the_rules_let_it() {
     let mut lab = ConfiguredLab::new(Implementation::Weir).unwrap();
@@ -81,6 +99,8 @@ fn a_client_opens_what_the_rules_let_it() {
     assert_eq!(denied(&lab), 0);
     let handshakes = lab.gateway.status().unwrap()["shards"][0]["handshakes"].clone();
 
+    let mut watcher = Client::connect(lab.gateway.interface()).unwrap();
+    watcher.ask(&Request::Watch).unwrap();
     reload(&mut lab, &staff_only());
     before.iter().for_each(carries);
     for family in Family::BOTH {
@@ -126,6 +146,10 @@ fn a_client_opens_what_the_rules_let_it() {
         })
     })
     .unwrap();
+    let limit = Instant::now() + LIMIT;
+    while !hears_of(&mut watcher, telnet(Family::V4)) {
+        assert!(Instant::now() < limit, "a watcher hears nothing of it");
+    }
     let status = lab.gateway.status().unwrap();
     let rules = &status["rules"];
     assert_eq!(rules[0]["name"], "web");

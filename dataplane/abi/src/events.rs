@@ -74,7 +74,8 @@ pub enum EventKind {
     },
     /// Something that an operator should know.
     Warning(String),
-    /// So many events were lost, as this watcher was too slow.
+    /// So many events were lost, as this watcher, or the data plane itself, was too slow to take them in. The status has
+    /// what they told.
     Lost(u64),
 }
 

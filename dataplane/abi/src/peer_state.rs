@@ -14,7 +14,7 @@ pub enum PeerState {
     Connected,
     /// There is a session, and a handshake for the next is under way.
     Rekeying,
-    /// There was a session, or a handshake for one, and there is none.
+    /// There was a session, or a handshake for one, and there is none that works.
     Disconnected,
 }
 
@@ -68,8 +68,9 @@ reasons! {
     InitiationSent "initiation_sent" "An initiation was sent; no answer has come yet.";
     InitiationReceived "initiation_received" "An initiation was received and answered; the session is not confirmed yet.";
     HandshakeCompleted "handshake_completed" "A handshake completed.";
+    HeardAgain "heard_again" "It was taken to be gone, and packets of its session came again.";
     RekeyDue "rekey_due" "The session grows old, so the next handshake is under way.";
-    NoAnswer "no_answer" "Initiations found no answer and were given up.";
+    NoAnswer "no_answer" "An initiation, or data and then an initiation, found no answer.";
     SessionExpired "session_expired" "The session ended by its age, and nothing asked for another.";
     Removed "removed" "The peer was removed.";
     EndpointUnknown "endpoint_unknown" "There is something to send, but it is not known where to.";

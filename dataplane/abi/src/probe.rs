@@ -24,7 +24,7 @@ pub struct ProbeResult {
 /// What came of the handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ProbedHandshake {
-    /// There was a session already.
+    /// There was a session already, and no initiation could be sent as one had been sent less than 5 s before.
     Standing,
     /// One completed, after so many µs.
     Completed {
@@ -33,6 +33,8 @@ pub enum ProbedHandshake {
     },
     /// The initiations found no answer.
     NoAnswer,
+    /// A response came that our preshared key does not open.
+    WrongPresharedKey,
     /// It is not known where to send one.
     NoEndpoint,
     /// The interface has no private key.

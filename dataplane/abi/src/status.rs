@@ -112,6 +112,9 @@ pub struct ShardStatus {
     pub packet_latency: Histogram,
     /// How long the handshakes took that this shard began: from the initiation to the response.
     pub handshake_latency: Histogram,
+    /// How long authentic initiations of others took from their arrival until their response left: waiting for the
+    /// handshake worker, and its work.
+    pub response_latency: Histogram,
     /// What waits.
     pub queues: Vec<QueueStatus>,
 }

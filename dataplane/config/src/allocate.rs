@@ -32,46 +32,93 @@ pub fn allocate_from(
     addresses: &[InterfaceAddress],
     taken: impl IntoIterator<Item = Prefix>,
 ) -> Result<Vec<Prefix>, AllocateError> {
-    let own = addresses.iter().map(|a| Prefix::host(a.address));
-    let taken: Vec<Prefix> = own.chain(taken).collect();
-    let mut networks: Vec<Prefix> = Vec::new();
-    for network in addresses.iter().map(|a| a.network()) {
-        // An address without a network around it is the interface's alone.
-        if network != Prefix::host(network.address()) && !networks.contains(&network) {
-            networks.push(network);
-        }
-    }
-    if networks.is_empty() {
-        return Err(AllocateError::NoNetwork);
-    }
-    networks
-        .iter()
-        .map(|network| lowest_free(network, &taken))
-        .collect()
+    Allocator::new(addresses, taken)?.next_addresses()
 }
 
-fn lowest_free(network: &Prefix, taken: &[Prefix]) -> Result<Prefix, AllocateError> {
-    let mut ranges: Vec<(u128, u128)> = taken
-        .iter()
-        .filter(|p| p.length() > network.length() && network.overlaps(p))
-        .map(range)
-        .collect();
-    ranges.sort_unstable();
-    let (mut candidate, mut last) = usable(network);
-    for (first_taken, last_taken) in ranges {
-        if first_taken > candidate {
-            break;
+/// Gives addresses one after the other, as [`allocate_from`] gives the first.
+#[derive(Clone, Debug)]
+pub struct Allocator {
+    networks: Vec<Free>,
+}
+
+impl Allocator {
+    /// Looks at all that is taken once.
+    pub fn new(
+        addresses: &[InterfaceAddress],
+        taken: impl IntoIterator<Item = Prefix>,
+    ) -> Result<Self, AllocateError> {
+        let own = addresses.iter().map(|a| Prefix::host(a.address));
+        let taken: Vec<Prefix> = own.chain(taken).collect();
+        let mut networks: Vec<Prefix> = Vec::new();
+        for network in addresses.iter().map(|a| a.network()) {
+            // An address without a network around it is the interface's alone.
+            if network != Prefix::host(network.address()) && !networks.contains(&network) {
+                networks.push(network);
+            }
         }
-        // The last address of IPv6 has none after it.
-        match last_taken.checked_add(1) {
-            Some(next) => candidate = candidate.max(next),
-            None => last = 0,
+        if networks.is_empty() {
+            return Err(AllocateError::NoNetwork);
+        }
+        let networks = networks
+            .iter()
+            .map(|network| Free::new(network, &taken))
+            .collect();
+        Ok(Self { networks })
+    }
+
+    /// The next free address of each network; none is given where one network has none left.
+    pub fn next_addresses(&mut self) -> Result<Vec<Prefix>, AllocateError> {
+        let given: Result<_, _> = self.networks.iter_mut().map(Free::next).collect();
+        given
+    }
+}
+
+/// What is left of a network.
+#[derive(Clone, Debug)]
+struct Free {
+    network: Prefix,
+    /// The first and last address of each taken range, the first one last.
+    taken: Vec<(u128, u128)>,
+    candidate: u128,
+    last: u128,
+}
+
+impl Free {
+    fn new(network: &Prefix, taken: &[Prefix]) -> Self {
+        let mut taken: Vec<(u128, u128)> = taken
+            .iter()
+            .filter(|p| p.length() > network.length() && network.overlaps(p))
+            .map(range)
+            .collect();
+        taken.sort_unstable_by(|a, b| b.cmp(a));
+        let (candidate, last) = usable(network);
+        Self {
+            network: *network,
+            taken,
+            candidate,
+            last,
         }
     }
-    if candidate > last {
-        return Err(AllocateError::Full(*network));
+
+    fn next(&mut self) -> Result<Prefix, AllocateError> {
+        while let Some((_, last_taken)) = self.taken.pop_if(|(first, _)| *first <= self.candidate) {
+            self.pass(last_taken);
+        }
+        if self.candidate > self.last {
+            return Err(AllocateError::Full(self.network));
+        }
+        let given = self.candidate;
+        self.pass(given);
+        Ok(Prefix::host(address(given, self.network.address().is_ipv4())))
     }
-    Ok(Prefix::host(address(candidate, network.address().is_ipv4())))
+
+    /// Goes on behind this address; the last one of IPv6 has none after it.
+    fn pass(&mut self, taken: u128) {
+        match taken.checked_add(1) {
+            Some(next) => self.candidate = self.candidate.max(next),
+            None => self.last = 0,
+        }
+    }
 }
 
 /// The addresses of a network that hosts may have (RFC 1122 section 3.2.1.3, RFC 3021, RFC 4291 section 2.6.1).
@@ -110,9 +157,8 @@ mod tests {
 
     fn free(network: &str, taken: &[&str]) -> Option<String> {
         let taken: Vec<Prefix> = taken.iter().map(|t| t.parse().unwrap()).collect();
-        lowest_free(&network.parse().unwrap(), &taken)
-            .ok()
-            .map(|p| p.to_string())
+        let mut free = Free::new(&network.parse().unwrap(), &taken);
+        free.next().ok().map(|p| p.to_string())
     }
 
     // Catches an address given twice, one inside a peer's site network, and the network's or broadcast address.
@@ -151,5 +197,20 @@ mod tests {
         ] {
             assert_eq!(free(network, taken).as_deref(), expected, "{network} {taken:?}");
         }
+    }
+
+    // Catches an address given twice, one that is taken, and an end that is not seen, when one is asked for after the other.
+    #[test]
+    fn each_address_is_given_once() {
+        let addresses = ["10.0.0.1/29".parse().unwrap(), "fd00::1/125".parse().unwrap()];
+        let taken = ["10.0.0.3/32", "10.0.0.4/31"].map(|t| t.parse().unwrap());
+        let mut allocator = Allocator::new(&addresses, taken).unwrap();
+        let mut given = Vec::new();
+        while let Ok(next) = allocator.next_addresses() {
+            given.push(next.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+        }
+        assert_eq!(given, ["10.0.0.2/32 fd00::2/128", "10.0.0.6/32 fd00::3/128"]);
+        let alone = ["10.0.0.1/32".parse().unwrap()];
+        assert_eq!(Allocator::new(&alone, []).err(), Some(AllocateError::NoNetwork));
     }
 }

@@ -1,6 +1,7 @@
 //! What a shard counts. Plain numbers of one owner; whoever wants them asks the shard.
 
 use weir_abi::drops::Drop;
+use weir_abi::histogram::Histogram;
 
 /// A shard's counters since it was made.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +20,12 @@ pub struct Counters {
     pub cookie_replies: u64,
     /// Received bursts of 1, 2, 3–4, 5–8, 9–16, 17–32, 33 and more packets.
     pub burst_sizes: [u64; 7],
+    /// How long packets took from their receipt until they were sent.
+    pub packet_latency: Histogram,
+    /// How long the handshakes took that this shard began.
+    pub handshake_latency: Histogram,
+    /// How long authentic initiations of others took from their arrival until the worker's answer was at their peer's home.
+    pub response_latency: Histogram,
     drops: [u64; Drop::ALL.len()],
 }
 
@@ -32,6 +39,9 @@ impl Default for Counters {
             initiations: 0,
             cookie_replies: 0,
             burst_sizes: [0; 7],
+            packet_latency: Histogram::default(),
+            handshake_latency: Histogram::default(),
+            response_latency: Histogram::default(),
             drops: [0; Drop::ALL.len()],
         }
     }

@@ -11,11 +11,13 @@ mod applier;
 mod counters;
 mod indices;
 mod lately;
+mod life;
 mod limiter;
 pub mod limits;
 mod map;
 mod mesh;
 mod peer;
+mod refusals;
 mod routes;
 mod shard;
 mod slots;
@@ -26,11 +28,13 @@ mod worker;
 pub use access::{Access, ClassId, RuleList};
 pub use applier::{Applied, Applier, Prepared};
 pub use counters::Counters;
+pub use life::LifeSnapshot;
 pub use limiter::Rates;
 pub use mesh::{Alarm, Links, mesh};
 pub use routes::Routes;
 pub use shard::{
-    Command, DeniedFlow, Event, Now, PeerSnapshot, PortSnapshot, Shard, ShardParts, Snapshot, Wanted,
+    Command, DeniedFlow, Event, Now, PeerSnapshot, PortSnapshot, QueueSnapshot, Shard, ShardParts, Snapshot,
+    Wanted,
 };
 pub use slots::{Slot, SlotTable};
 pub use tables::{PeerFacts, PeerId, Remembered, Tables};

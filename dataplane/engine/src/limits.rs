@@ -124,3 +124,12 @@ pub const DENIED_TOLD_PER_S: u32 = 10;
 
 /// ICMP errors a second that one shard sends to its own host.
 pub const ICMP_ERRORS_PER_S: u32 = 1000;
+
+/// Refused handshake messages of one kind that a shard remembers.
+pub const REFUSALS_EACH: usize = 16;
+
+/// Refused handshake messages a second, of each kind that costs its sender nothing, at which a shard looks more closely.
+pub const REFUSALS_LOOKED_AT_PER_S: u32 = 32;
+
+/// Refused handshake messages a second that one shard tells.
+pub const REFUSALS_TOLD_PER_S: u32 = 4;

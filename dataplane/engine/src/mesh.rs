@@ -197,6 +197,16 @@ impl Links {
         assert!(sent.is_ok(), "the ring home holds every frame of its home");
     }
 
+    /// Messages of all shards that have arrived and wait.
+    pub fn queued(&self) -> usize {
+        self.from.iter().map(|ring| ring.slots()).sum()
+    }
+
+    /// How many of those fit the rings.
+    pub fn capacity(&self) -> usize {
+        self.from.iter().map(|ring| ring.buffer().capacity()).sum()
+    }
+
     /// Messages from `from` that have arrived.
     pub fn arrived(&self, from: usize) -> usize {
         self.from[from].slots()

@@ -1,6 +1,7 @@
 //! Everything of one peer that changes, held by the one shard that is its home.
 
 use crate::access::ClassId;
+use crate::life::Life;
 use crate::slots::Slot;
 use crate::tables::{PeerFacts, PeerId};
 use core::time::Duration;
@@ -33,6 +34,11 @@ impl Handshake {
             Handshake::Making(index) => Some(*index),
             Handshake::Waiting { initiator, .. } => Some(initiator.local()),
         }
+    }
+
+    /// Whether the worker looks at a response to it.
+    pub fn is_checked(&self) -> bool {
+        matches!(self, Handshake::Waiting { checking, .. } if *checking > 0)
     }
 
     /// Whether it waits for a response to this index.
@@ -79,6 +85,8 @@ pub struct Peer {
     pub last_received: Option<Instant>,
     /// Initiations sent since the last completed handshake.
     pub unanswered: u32,
+    /// Its state, and what was observed of its handshakes.
+    pub life: Life,
     /// The identity's serial under which its sessions were made.
     pub identity_serial: u64,
     /// The slot table's generation whose shards all know where it is at home.
@@ -108,6 +116,7 @@ impl Peer {
             last_handshake_unix_ns: 0,
             last_received: None,
             unanswered: 0,
+            life: Life::default(),
             identity_serial,
             told: 0,
             in_line: false,
@@ -123,6 +132,12 @@ impl Peer {
     /// All indices under which it is known.
     pub fn indices(&self) -> impl Iterator<Item = Index> + '_ {
         self.keypairs.locals().chain(self.handshake.index())
+    }
+
+    /// When its timers or its state have something to do next.
+    pub fn deadline(&self) -> Option<Instant> {
+        let timers = self.timers.deadline().unwrap_or(Instant::NEVER);
+        Some(timers.min(self.life.deadline())).filter(|&at| at != Instant::NEVER)
     }
 
     /// Puts a packet at the end of the queue; hands back the oldest if that makes more than `most`.

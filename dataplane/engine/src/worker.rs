@@ -11,10 +11,13 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use std::sync::{Arc, Mutex, PoisonError};
 use weir_abi::drops::Drop;
+use weir_abi::key::PublicKey;
+use weir_abi::refused::RefusedWhy;
 use weir_frame::Path;
 use weir_noise::message::{INITIATION_LEN, RESPONSE_LEN};
 use weir_noise::{
-    Identity, Index, Initiator, OpenedInitiation, SessionKeys, Tai64n, TimestampSource, initiate,
+    HandshakeError, Identity, Index, Initiator, Instant, OpenedInitiation, SessionKeys, Tai64n,
+    TimestampSource, initiate,
 };
 use zeroize::Zeroizing;
 
@@ -30,6 +33,8 @@ pub enum Job {
         message: Box<[u8; INITIATION_LEN]>,
         /// Where it came from.
         path: Path,
+        /// When it came.
+        arrived: Instant,
         /// Whether mac2 proved its source.
         proved: bool,
     },
@@ -54,6 +59,8 @@ pub enum Job {
         message: Box<[u8; RESPONSE_LEN]>,
         /// Where it came from.
         path: Path,
+        /// When it came.
+        arrived: Instant,
     },
 }
 
@@ -67,6 +74,8 @@ pub enum Outcome {
         shard: Shard,
         /// Where it came from.
         path: Path,
+        /// When it came.
+        arrived: Instant,
         /// To be greater than every one before.
         timestamp: Tai64n,
         /// The answer, mac2 still zero.
@@ -84,6 +93,8 @@ pub enum Outcome {
         index: Index,
         /// Why.
         reason: Drop,
+        /// The static key that it claims, where that could be decrypted.
+        claimed: Option<PublicKey>,
         /// Where it came from.
         path: Path,
         /// Whether mac2 proved its source.
@@ -113,6 +124,8 @@ pub enum Outcome {
         shard: Shard,
         /// Where it came from.
         path: Path,
+        /// When it came.
+        arrived: Instant,
         /// The session, in a box as above.
         keys: Box<SessionKeys>,
     },
@@ -122,6 +135,10 @@ pub enum Outcome {
         peer: PeerId,
         /// The index that it was for.
         index: Index,
+        /// Where it came from.
+        path: Path,
+        /// What was wrong with it.
+        why: RefusedWhy,
     },
 }
 
@@ -201,12 +218,14 @@ impl Worker {
                 index,
                 message,
                 path,
+                arrived,
                 proved,
             } => {
-                let outcome = self.respond(&tables, identity, shard, index, &message, path, proved);
-                let refused = |reason| Outcome::Refused {
+                let outcome = self.respond(&tables, identity, shard, index, &message, path, arrived, proved);
+                let refused = |(reason, claimed)| Outcome::Refused {
                     index,
                     reason,
+                    claimed,
                     path,
                     proved,
                 };
@@ -225,22 +244,28 @@ impl Worker {
                 initiator,
                 message,
                 path,
+                arrived,
             } => {
-                let keys = identity
-                    .and_then(|identity| initiator.finish(identity, &peer.preshared_key, &message).ok());
+                let finished = identity
+                    .ok_or(RefusedWhy::Undecryptable)
+                    .and_then(|identity| finish(identity, &initiator, &peer, &message));
                 let (peer, index) = (peer.id, initiator.local());
-                match keys {
-                    Some(keys) => (
+                let outcome = match finished {
+                    Ok(keys) => Outcome::Finished {
+                        peer,
                         shard,
-                        Outcome::Finished {
-                            peer,
-                            shard,
-                            path,
-                            keys: Box::new(keys),
-                        },
-                    ),
-                    None => (shard, Outcome::NotFinished { peer, index }),
-                }
+                        path,
+                        arrived,
+                        keys: Box::new(keys),
+                    },
+                    Err(why) => Outcome::NotFinished {
+                        peer,
+                        index,
+                        path,
+                        why,
+                    },
+                };
+                (shard, outcome)
             }
         }
     }
@@ -257,21 +282,27 @@ impl Worker {
         index: Index,
         message: &[u8; INITIATION_LEN],
         path: Path,
+        arrived: Instant,
         proved: bool,
-    ) -> Result<Outcome, Drop> {
-        let identity = identity.ok_or(Drop::NoIdentity)?;
-        let opened = OpenedInitiation::open(identity, message).map_err(|_| Drop::BadHandshake)?;
-        let peer = tables.peer_by_key(&opened.static_key).ok_or(Drop::UnknownPeer)?;
-        let remote = peer.remote(identity).ok_or(Drop::BadHandshake)?;
-        let authentic = opened.authenticate(remote).map_err(|_| Drop::BadHandshake)?;
+    ) -> Result<Outcome, (Drop, Option<PublicKey>)> {
+        let identity = identity.ok_or((Drop::NoIdentity, None))?;
+        let opened = OpenedInitiation::open(identity, message).map_err(|_| (Drop::BadHandshake, None))?;
+        let claimed = Some(opened.static_key);
+        let peer = tables.peer_by_key(&opened.static_key);
+        let peer = peer.ok_or((Drop::UnknownPeer, claimed))?;
+        let remote = peer.remote(identity).ok_or((Drop::BadHandshake, claimed))?;
+        let authentic = opened
+            .authenticate(remote)
+            .map_err(|_| (Drop::BadHandshake, claimed))?;
         let ephemeral = self.ephemeral();
         let (response, keys) = authentic
             .respond(remote, &peer.preshared_key, index, ephemeral)
-            .map_err(|_| Drop::BadHandshake)?;
+            .map_err(|_| (Drop::BadHandshake, claimed))?;
         Ok(Outcome::Responded {
             peer: peer.id,
             shard,
             path,
+            arrived,
             timestamp: authentic.timestamp,
             response: Box::new(response),
             keys: Box::new(keys),
@@ -312,6 +343,24 @@ impl Worker {
         self.random = ChaCha20Rng::from_seed(*next);
         bytes
     }
+}
+
+/// The session that a response makes, or what is wrong with it.
+fn finish(
+    identity: &Identity,
+    initiator: &Initiator,
+    peer: &PeerFacts,
+    message: &[u8; RESPONSE_LEN],
+) -> Result<SessionKeys, RefusedWhy> {
+    let finished = initiator.finish(identity, &peer.preshared_key, message);
+    finished.map_err(|error| match error {
+        // Whoever made it knows our index and our public key. The preshared key is what a true one can still lack.
+        HandshakeError::Forged => RefusedWhy::WrongPresharedKey,
+        HandshakeError::WrongType
+        | HandshakeError::WrongReceiver
+        | HandshakeError::LowOrderKey
+        | HandshakeError::WrongRemote => RefusedWhy::Undecryptable,
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::about::About;
 use crate::dataplane::{DataPlane, DataPlaneError};
 use crate::host::Host;
 use crate::ipc::Handler;
+use crate::probe;
 use crate::status;
 use crate::uapi::{Backend, InterfaceView, PeerView};
 use crate::unix::Asker;
@@ -47,7 +48,8 @@ impl Front {
 impl Front {
     /// What is declared and is not the file's.
     fn declared(&self) -> Declared {
-        let (mut peers, tables) = self.plane.declared();
+        let tables = self.plane.tables();
+        let mut peers = tables.declared();
         peers.retain(|peer| peer.origin != Origin::File);
         Declared {
             revision: tables.revision,
@@ -168,7 +170,10 @@ impl Handler for Front {
             Request::Peers(keys) => Reply::Peers(status::peers(&self.plane, &keys)),
             // The socket itself begins the stream.
             Request::Watch => Reply::Events(Vec::new()),
-            Request::Probe(_) => Reply::Failed("this data plane cannot probe".to_owned()),
+            Request::Probe(peer) => match probe::probe(&self.plane, &peer) {
+                Ok(result) => Reply::Probed(Box::new(result)),
+                Err(why) => Reply::Failed(why),
+            },
         }
     }
 

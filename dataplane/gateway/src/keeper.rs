@@ -182,6 +182,12 @@ impl Keeper {
                 tracing::info!("{line}");
                 self.plane.watchers().tell(line.event());
             }
+            Event::PeerState { peer, state, reason } => {
+                let told = EventKind::PeerState { peer, state, reason };
+                self.plane.watchers().tell(told);
+            }
+            Event::Refused(refused) => self.plane.watchers().tell(EventKind::Refused(refused)),
+            Event::Lost(count) => self.plane.watchers().tell(EventKind::Lost(count)),
         }
     }
 

@@ -21,6 +21,8 @@ pub mod keeper;
 pub mod load;
 pub mod netlink;
 pub mod nft;
+pub mod probe;
+pub mod refused;
 pub mod resolve;
 pub mod shard_thread;
 pub mod state;

@@ -3,18 +3,19 @@
 use crate::about::About;
 use crate::clock;
 use crate::dataplane::DataPlane;
+use crate::refused::{self, Refused};
 use crate::xdp::Card;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 use weir_abi::drops::Drop;
-use weir_abi::histogram::Histogram;
 use weir_abi::key::PublicKey;
 use weir_abi::peer_state::{PeerState, StateReason};
+use weir_abi::refused::RefusedHandshake;
 use weir_abi::status::{
-    ArrivalStatus, DeviceStatus, Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status,
+    ArrivalStatus, DeviceStatus, Health, PeerStatus, PortStatus, QueueStatus, RuleStatus, ShardStatus, Status,
 };
-use weir_engine::{PeerFacts, PeerId, PeerSnapshot, Snapshot, Wanted};
+use weir_engine::{LifeSnapshot, PeerFacts, PeerId, PeerSnapshot, QueueSnapshot, Snapshot, Wanted};
 use weir_frame::{PortCounters, PortMode, PortRole};
 use weir_noise::Instant;
 use weir_noise::limits::{REJECT_AFTER_TIME, REKEY_TIMEOUT};
@@ -67,7 +68,7 @@ pub fn status(plane: &DataPlane, about: &About, peers: bool, mut warnings: Vec<S
             Vec::new()
         },
         rules: rule_statuses(&tables, &snapshots),
-        refused: Vec::new(),
+        refused: refused::latest(refused::of(&snapshots)),
         devices: plane.cards().iter().map(|card| device_status(card)).collect(),
         shards: snapshots
             .iter()
@@ -83,10 +84,11 @@ pub fn peers(plane: &DataPlane, keys: &[PublicKey]) -> Vec<PeerStatus> {
     let wanted = Wanted::These(facts.iter().map(|facts| facts.id).collect());
     let snapshots = plane.snapshots(&wanted);
     let active = by_id(&snapshots);
+    let refused = refused::by_key(refused::of(&snapshots));
     let now = Instant::from_nanos(clock::boot_nanos());
     facts
         .into_iter()
-        .map(|facts| peer_status(facts, active.get(&facts.id).copied(), now))
+        .map(|facts| peer_status(facts, active.get(&facts.id).copied(), &refused, now))
         .collect()
 }
 
@@ -120,18 +122,25 @@ pub fn by_id(snapshots: &[Snapshot]) -> HashMap<PeerId, (u16, &PeerSnapshot)> {
 
 fn peer_statuses(tables: &weir_engine::Tables, snapshots: &[Snapshot]) -> Vec<PeerStatus> {
     let active = by_id(snapshots);
+    let refused = refused::by_key(refused::of(snapshots));
     let now = Instant::from_nanos(clock::boot_nanos());
     let mut facts: Vec<&PeerFacts> = tables.peers.iter().map(|(_, facts)| &**facts).collect();
     facts.sort_unstable_by_key(|facts| facts.id);
     facts
         .into_iter()
-        .map(|facts| peer_status(facts, active.get(&facts.id).copied(), now))
+        .map(|facts| peer_status(facts, active.get(&facts.id).copied(), &refused, now))
         .collect()
 }
 
-fn peer_status(facts: &PeerFacts, active: Option<(u16, &PeerSnapshot)>, now: Instant) -> PeerStatus {
+fn peer_status(
+    facts: &PeerFacts,
+    active: Option<(u16, &PeerSnapshot)>,
+    refused: &Refused,
+    now: Instant,
+) -> PeerStatus {
     let snapshot = active.map(|(_, snapshot)| snapshot);
     let (health, trouble) = health(facts, snapshot, now);
+    let life = snapshot.map(|peer| peer.life.clone()).unwrap_or_default();
     PeerStatus {
         public_key: facts.public_key,
         name: facts.name.as_deref().map(str::to_owned),
@@ -145,19 +154,29 @@ fn peer_status(facts: &PeerFacts, active: Option<(u16, &PeerSnapshot)>, now: Ins
         last_handshake_unix_ns: snapshot.map_or(0, |snapshot| snapshot.last_handshake_unix_ns),
         rx_bytes: snapshot.map_or(0, |snapshot| snapshot.rx_bytes),
         tx_bytes: snapshot.map_or(0, |snapshot| snapshot.tx_bytes),
-        state: PeerState::Init,
-        state_since_unix_ms: 0,
-        state_reason: StateReason::NeverTried,
-        handshake_us: None,
-        latency_us: None,
-        initiations_received: 0,
-        responses_sent: 0,
-        unconfirmed_responses: 0,
-        last_refusal: None,
+        state: life.state,
+        state_since_unix_ms: life.since_unix_ms,
+        state_reason: life.reason,
+        handshake_us: life.handshake_us.map(u64::from),
+        latency_us: life.latency_us.map(u64::from),
+        initiations_received: life.initiations_received,
+        responses_sent: life.responses_sent,
+        unconfirmed_responses: life.unconfirmed_responses,
+        last_refusal: last_refusal(facts, &life, refused),
         health,
         trouble,
         shard: active.map(|(shard, _)| shard),
     }
+}
+
+/// The last refused message in the peer's name: what its home remembers, or what any shard does that could not prove whose
+/// it was.
+fn last_refusal(facts: &PeerFacts, life: &LifeSnapshot, refused: &Refused) -> Option<RefusedHandshake> {
+    let claimed = refused.get(&facts.public_key).copied();
+    let own = life.refusal.as_deref().copied();
+    own.into_iter()
+        .chain(claimed)
+        .max_by_key(|refused| refused.unix_ms)
 }
 
 fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (Health, Option<String>) {
@@ -170,6 +189,9 @@ fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (
             Some(name) => format!("{name} has not been resolved to an address"),
             None => "its endpoint is not known: none is configured and it has not called in".to_owned(),
         };
+        return (Health::Degraded, Some(trouble));
+    }
+    if let Some(trouble) = handshake_trouble(&peer.life, clock::wall_nanos() / 1_000_000) {
         return (Health::Degraded, Some(trouble));
     }
     if peer.unanswered > 1 {
@@ -189,6 +211,44 @@ fn health(facts: &PeerFacts, snapshot: Option<&PeerSnapshot>, now: Instant) -> (
         (Health::Healthy, None)
     } else {
         (Health::Idle, None)
+    }
+}
+
+/// What is wrong with a peer's handshakes, where more is seen than that nothing comes. What it did last and was not well
+/// is past after a session's life.
+fn handshake_trouble(life: &LifeSnapshot, now_unix_ms: u64) -> Option<String> {
+    if matches!(
+        life.state,
+        PeerState::Init | PeerState::Connected | PeerState::Rekeying
+    ) {
+        return None;
+    }
+    let life_ms = REJECT_AFTER_TIME.as_millis() as u64;
+    let lately = |at_ms: u64| at_ms + life_ms > now_unix_ms;
+    match life.reason {
+        StateReason::WrongPresharedKey => {
+            Some("its response does not open: the two sides have different preshared keys".to_owned())
+        }
+        StateReason::ResponseUnconfirmed if lately(life.since_unix_ms) => Some(format!(
+            "{} responses to its initiations found no answer: they do not reach it, or its preshared key is another",
+            life.unconfirmed_responses
+        )),
+        StateReason::OldTimestamp if life.refusal.as_ref().is_some_and(|last| lately(last.unix_ms)) => Some(
+            "its initiations bear an old timestamp: its clock was set back, or somebody sends old ones again"
+                .to_owned(),
+        ),
+        StateReason::NeverTried
+        | StateReason::InitiationSent
+        | StateReason::InitiationReceived
+        | StateReason::HandshakeCompleted
+        | StateReason::HeardAgain
+        | StateReason::RekeyDue
+        | StateReason::NoAnswer
+        | StateReason::SessionExpired
+        | StateReason::Removed
+        | StateReason::EndpointUnknown
+        | StateReason::ResponseUnconfirmed
+        | StateReason::OldTimestamp => None,
     }
 }
 
@@ -260,9 +320,18 @@ fn shard_status(snapshot: &Snapshot, cards: &[Arc<Card>]) -> ShardStatus {
         cookie_replies: counters.cookie_replies,
         drops: drops.filter(|(_, count)| *count > 0).collect(),
         burst_sizes: counters.burst_sizes,
-        packet_latency: Histogram::default(),
-        handshake_latency: Histogram::default(),
-        queues: Vec::new(),
+        packet_latency: counters.packet_latency,
+        handshake_latency: counters.handshake_latency,
+        response_latency: counters.response_latency,
+        queues: snapshot.queues.iter().map(queue_status).collect(),
+    }
+}
+
+fn queue_status(queue: &QueueSnapshot) -> QueueStatus {
+    QueueStatus {
+        name: queue.name.to_owned(),
+        depth: queue.depth,
+        capacity: queue.capacity,
     }
 }
 

@@ -125,6 +125,20 @@ fn a_watcher_hears_who_changed_what() {
     });
 }
 
+// Catches a gateway through which no packet passes any more, and a watcher that is not told.
+#[test]
+fn a_watcher_hears_that_the_device_was_set_down() {
+    isolated(|| {
+        let _gateway = Gateway::start(&[]);
+        let mut client = watching();
+        run(&format!("ip link set {INTERFACE} down"));
+        until(
+            &mut client,
+            |what| matches!(what, EventKind::Warning(text) if text.contains("is down")),
+        );
+    });
+}
+
 // Catches a watcher who cannot tell a gateway at rest from one that hangs, places that are never given back, and one
 // watcher too many.
 #[test]

@@ -479,7 +479,10 @@ fn told(world: &mut Clients) -> Vec<DeniedFlow> {
         | Event::Unanswered(_)
         | Event::GaveUp(_)
         | Event::UnderLoad(_)
-        | Event::Roamed { .. } => None,
+        | Event::Roamed { .. }
+        | Event::PeerState { .. }
+        | Event::Refused(_)
+        | Event::Lost(_) => None,
     };
     events.filter_map(denied).collect()
 }

@@ -4,10 +4,12 @@ mod common;
 
 use common::clients::Clients;
 use common::{A, B, Traffic, address, pair};
+use std::net::SocketAddr;
 use std::time::Duration;
 use weir_abi::change::{Change, PeerChange};
 use weir_abi::drops::Drop;
 use weir_abi::endpoint::Endpoint;
+use weir_engine::Event;
 use weir_testkit::{Received, Simulation, seeds};
 
 const MS: Duration = Duration::from_millis(1);
@@ -64,14 +66,27 @@ fn one_datagram_from_a_new_place_moves_the_endpoint() {
     }
 }
 
-// Catches a translator on the way that gives a new port in mid-traffic and cuts the tunnel.
+/// Where each peer of a gateway was and is, as far as it told of moves.
+fn moves(sim: &mut Simulation, gateway: usize) -> Vec<(Option<SocketAddr>, SocketAddr)> {
+    let events = sim.gateways[gateway].events.drain(..);
+    let moved = |event| match event {
+        Event::Roamed { from, to, .. } => Some((from, to)),
+        _ => None,
+    };
+    events.filter_map(moved).collect()
+}
+
+// Catches a translator on the way that gives a new port in mid-traffic and cuts the tunnel, and a move that is told
+// twice, wrongly or not at all.
 #[test]
 fn a_new_mapping_of_a_translator_costs_one_datagram_s_silence() {
     let (mut sim, mut traffic) = opened(1, 2);
     let inside = sim.gateways[A].address();
+    assert_eq!(moves(&mut sim, B), [(None, inside)]);
+    let mut last = inside;
     for port in 1..20u16 {
-        sim.network
-            .translate(inside, address(&format!("203.0.113.5:{port}")));
+        let outside = address(&format!("203.0.113.5:{port}"));
+        sim.network.translate(inside, outside);
         traffic.send(&mut sim, A);
         sim.run_for(10 * MS);
         for _ in 0..5 {
@@ -80,6 +95,8 @@ fn a_new_mapping_of_a_translator_costs_one_datagram_s_silence() {
         sim.run_for(50 * MS);
         traffic.collect(&mut sim);
         assert_eq!(traffic.missing(), 0);
+        assert_eq!(moves(&mut sim, B), [(Some(last), outside)]);
+        last = outside;
     }
 }
 

@@ -156,6 +156,7 @@ export async function download(method: "GET" | "POST", path: string, options: Op
 /** What a failure says to people. */
 export function told(error: unknown): string {
   if (error instanceof Problem) {
+    if (error.status === 401 && sessionEnded.peek()) return "Your session had ended. Sign in, then try once more.";
     const wait = error.retryAfterS ? ` Try again in ${error.retryAfterS} s.` : "";
     return (error.detail || error.title) + wait;
   }

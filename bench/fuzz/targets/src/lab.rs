@@ -120,6 +120,7 @@ impl Lab {
             index,
             message,
             path,
+            arrived,
             proved,
         } = job
         else {
@@ -135,6 +136,7 @@ impl Lab {
                 index,
                 message: message.clone(),
                 path,
+                arrived,
                 proved,
             };
             match worker.run(job, WALL_NS).1 {
@@ -166,6 +168,7 @@ impl Lab {
                 peer,
                 shard,
                 path,
+                arrived,
                 timestamp,
                 response: Box::new(response),
                 keys,
@@ -175,6 +178,7 @@ impl Lab {
             None => Outcome::Refused {
                 index,
                 reason: weir_abi::drops::Drop::BadHandshake,
+                claimed: None,
                 path,
                 proved,
             },

@@ -28,9 +28,9 @@ pub fn new_token() -> Result<Zeroizing<String>, NoRandomness> {
     Ok(Zeroizing::new(format!("{TOKEN_PREFIX}{}", *random()?)))
 }
 
-/// What a token is revoked by: 16 random hexadecimal digits.
+/// What a token is revoked by: 32 random hexadecimal digits, as the store names tokens.
 pub fn new_id() -> Result<String, NoRandomness> {
-    let mut bytes = [0u8; 8];
+    let mut bytes = [0u8; 16];
     getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }

@@ -2,7 +2,8 @@
 
 use super::object;
 use super::peer::Owner;
-use super::text::{Name, Ports, Protocol, Sender, Target};
+use super::rule_text::{Ports, Protocol, Sender, Target};
+use super::text::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

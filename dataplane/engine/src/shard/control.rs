@@ -3,12 +3,17 @@
 use super::access::DeniedFlow;
 use super::{Now, Shard};
 use crate::counters::Counters;
-use crate::limits::SNAPSHOT_SLICE;
+use crate::life::LifeSnapshot;
+use crate::limits::{PEERS_MAX, QUEUED_BYTES, SNAPSHOT_SLICE};
 use crate::peer::Peer;
 use crate::tables::PeerId;
 use core::net::SocketAddr;
+use core::time::Duration;
 use crossbeam_channel::{Sender, TrySendError};
 use std::sync::Arc;
+use weir_abi::key::PublicKey;
+use weir_abi::peer_state::{PeerState, StateReason};
+use weir_abi::refused::RefusedHandshake;
 use weir_frame::{Port, PortCounters, PortMode, PortRole};
 use weir_noise::{Instant, Tai64n};
 
@@ -23,6 +28,8 @@ pub enum Command {
     },
     /// Begin a handshake with each of these peers that is at home here: after a restart.
     Initiate(Vec<PeerId>),
+    /// A round trip through the tunnel to this peer, if it is at home here, took so long.
+    Measured(PeerId, Duration),
     /// Use this port in place of the one at its number; the old one is dropped.
     ReplacePort(Box<dyn Port>),
 }
@@ -61,6 +68,30 @@ pub enum Event {
         /// Where it is.
         to: SocketAddr,
     },
+    /// A peer is in another state, or in it for another reason.
+    PeerState {
+        /// Who.
+        peer: PublicKey,
+        /// Its state since.
+        state: PeerState,
+        /// What brought it there.
+        reason: StateReason,
+    },
+    /// Handshake messages were refused; not all of them are told.
+    Refused(RefusedHandshake),
+    /// So many events of this shard found no room before this one.
+    Lost(u64),
+}
+
+/// A queue of a shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QueueSnapshot {
+    /// What waits there.
+    pub name: &'static str,
+    /// How much is in it.
+    pub depth: u64,
+    /// How much fits.
+    pub capacity: u64,
 }
 
 /// One port of a shard, in the words of [`Port`].
@@ -108,6 +139,10 @@ pub struct Snapshot {
     pub under_load: bool,
     /// Packets that each access rule decided here, in the rules' order, and the serial of the rules.
     pub rules: (u64, Vec<u64>),
+    /// Handshake messages refused lately, of each kind the latest last.
+    pub refused: Vec<RefusedHandshake>,
+    /// What waits.
+    pub queues: Vec<QueueSnapshot>,
     /// Some of the peers at home.
     pub peers: Vec<PeerSnapshot>,
     /// Whether this is the last part.
@@ -137,6 +172,8 @@ pub struct PeerSnapshot {
     pub unanswered: u32,
     /// Packets that wait for a session.
     pub queued: usize,
+    /// Its state, and what was observed of its handshakes.
+    pub life: LifeSnapshot,
 }
 
 impl PeerSnapshot {
@@ -155,6 +192,7 @@ impl PeerSnapshot {
                 .is_some_and(|keypair| !keypair.expired(now.at)),
             unanswered: peer.unanswered,
             queued: peer.queue.len(),
+            life: peer.life.snapshot(),
         }
     }
 }
@@ -183,10 +221,18 @@ impl Shard {
                     });
                 }
                 Command::Initiate(peers) => peers.into_iter().for_each(|id| self.wake_peer(id, now)),
+                Command::Measured(id, latency) => self.measured(id, latency),
                 Command::ReplacePort(port) => self.replace_port(port),
             }
         }
         worked
+    }
+
+    fn measured(&mut self, id: PeerId, latency: Duration) {
+        let place = self.by_id.get(&id).copied();
+        if let Some(peer) = place.and_then(|place| self.peers[place as usize].as_mut()) {
+            peer.life.measured(latency);
+        }
     }
 
     fn wake_peer(&mut self, id: PeerId, now: Now) {
@@ -270,12 +316,33 @@ impl Shard {
             active_peers: self.by_id.len(),
             under_load: self.limiter.under_load(now.at),
             rules: self.judging.decided(),
+            refused: self.refusals.iter().copied().collect(),
+            queues: self.queues(),
             last: progress.next == count,
         }
     }
 
-    /// Tells the gateway; if it does not listen, the next event of the kind says the same.
-    pub(super) fn tell(&self, event: Event) {
-        let _ = self.events.try_send(event);
+    fn queues(&self) -> Vec<QueueSnapshot> {
+        let queue = |name, depth: usize, capacity: usize| QueueSnapshot {
+            name,
+            depth: depth as u64,
+            capacity: capacity as u64,
+        };
+        let outcomes = self.outcomes.capacity().unwrap_or(usize::MAX);
+        vec![
+            queue("handoff", self.links.queued(), self.links.capacity()),
+            queue("waiting_bytes", self.queued_bytes, QUEUED_BYTES),
+            queue("handshake_outcomes", self.outcomes.len(), outcomes),
+            queue("handshakes_to_begin", self.initiations.len(), PEERS_MAX),
+        ]
+    }
+
+    /// Tells the gateway. What it has no room for is lost, and that is told as soon as there is room again.
+    pub(super) fn tell(&mut self, event: Event) {
+        if self.untold > 0 && self.events.try_send(Event::Lost(self.untold)).is_ok() {
+            self.untold = 0;
+        }
+        let told = self.untold == 0 && self.events.try_send(event).is_ok();
+        self.untold += u64::from(!told);
     }
 }

@@ -1,6 +1,6 @@
 //! Handshake messages: admitted, handed to the worker, and what the worker makes of them.
 
-use super::{Event, Now, Shard};
+use super::{Event, Now, Shard, states};
 use crate::indices::Place;
 use crate::limiter::Admission;
 use crate::limits::{OUTCOME_HOPS_MAX, RESPONSES_CHECKED};
@@ -13,10 +13,11 @@ use core::time::Duration;
 use rand_core::Rng;
 use std::sync::Arc;
 use weir_abi::drops::Drop;
+use weir_abi::refused::RefusedWhy;
 use weir_frame::Path;
 use weir_noise::limits::{REKEY_ATTEMPT_TIME, REKEY_TIMEOUT_JITTER_MAX};
 use weir_noise::message::{COOKIE_REPLY_LEN, INITIATION_LEN, RESPONSE_LEN};
-use weir_noise::{Index, InitiationRefused, Initiator, Keypair, SessionKeys, Tai64n};
+use weir_noise::{Index, InitiationRefused, Initiator, Instant, Keypair, SessionKeys, Tai64n};
 
 impl Shard {
     /// An initiation with a valid mac1 arrived.
@@ -36,7 +37,7 @@ impl Shard {
             self.tell(Event::UnderLoad(self.number));
         }
         match admission {
-            Admission::Admit => self.ask_worker_to_respond(message, path, proved),
+            Admission::Admit => self.ask_worker_to_respond(message, path, proved, now),
             Admission::DemandCookie => {
                 let mut nonce = [0; 24];
                 self.random.fill_bytes(&mut nonce);
@@ -49,13 +50,19 @@ impl Shard {
                 }
                 self.counters.drop(Drop::CookieDemanded);
             }
-            Admission::OverCeiling => self.counters.drop(Drop::UnderLoad),
-            Admission::SourceLimited => self.counters.drop(Drop::SourceLimited),
-            Admission::Quarantined => self.counters.drop(Drop::Quarantined),
+            Admission::OverCeiling => self.too_many(Drop::UnderLoad, remote, now),
+            Admission::SourceLimited => self.too_many(Drop::SourceLimited, remote, now),
+            Admission::Quarantined => self.too_many(Drop::Quarantined, remote, now),
         }
     }
 
-    fn ask_worker_to_respond(&mut self, message: Box<[u8; INITIATION_LEN]>, path: Path, proved: bool) {
+    fn ask_worker_to_respond(
+        &mut self,
+        message: Box<[u8; INITIATION_LEN]>,
+        path: Path,
+        proved: bool,
+        now: Now,
+    ) {
         let random = self.random.next_u32();
         let Some(slot) = self.tables.slots.some_slot(self.number, random) else {
             // A shard that lost all its slots is about to end; the initiator tries again.
@@ -67,6 +74,7 @@ impl Shard {
             index,
             message,
             path,
+            arrived: now.at,
             proved,
         };
         if self.stranger_jobs.try_send(job).is_err() {
@@ -82,6 +90,7 @@ impl Shard {
         index: Index,
         message: Box<[u8; RESPONSE_LEN]>,
         path: Path,
+        now: Now,
     ) {
         let number = self.number;
         let Some(peer) = &mut self.peers[place as usize] else {
@@ -99,6 +108,7 @@ impl Shard {
             initiator: Arc::clone(initiator),
             message,
             path,
+            arrived: now.at,
         };
         if *checking < RESPONSES_CHECKED && self.own_jobs.try_send(job).is_ok() {
             *checking += 1;
@@ -116,7 +126,9 @@ impl Shard {
             Some(remote) => peer.cookies.consume(remote, message, now.at),
             None => false,
         };
-        if !taken {
+        if taken {
+            peer.life.cookie();
+        } else {
             self.counters.drop(Drop::BadCookie);
         }
     }
@@ -126,7 +138,10 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        if peer.path.is_none() || self.tables.identity.is_none() {
+        if peer.path.is_none() {
+            return self.live(place, now, |life, _| life.lost(now));
+        }
+        if self.tables.identity.is_none() {
             return;
         }
         if peer.timers.request_handshake(now.at) {
@@ -238,6 +253,7 @@ impl Shard {
         match outcome {
             Outcome::Responded {
                 path,
+                arrived,
                 timestamp,
                 response,
                 keys,
@@ -250,14 +266,20 @@ impl Shard {
                     self.release(keys.local);
                     return self.counters.drop(Drop::BadHandshake);
                 }
+                let took = now.at.since(arrived).as_micros() as u64;
+                self.counters.response_latency.count(took, 1);
                 self.responded(place, path, timestamp, &response, keys, proved, now);
             }
             Outcome::Initiated {
                 initiator, message, ..
             } => self.initiated(place, initiator, *message, now),
             Outcome::NotInitiated { index, .. } => self.not_initiated(place, index, now),
-            Outcome::Finished { path, keys, .. } => self.finished(place, path, keys, now),
-            Outcome::NotFinished { index, .. } => self.not_finished(place, index),
+            Outcome::Finished {
+                path, keys, arrived, ..
+            } => self.finished(place, path, keys, arrived, now),
+            Outcome::NotFinished { index, path, why, .. } => {
+                self.not_finished(place, index, path, why, now);
+            }
             Outcome::Refused { .. } => unreachable!("a refusal names no peer"),
         }
     }
@@ -266,6 +288,7 @@ impl Shard {
         let Outcome::Refused {
             index,
             reason,
+            claimed,
             path,
             proved,
         } = outcome
@@ -274,6 +297,9 @@ impl Shard {
         };
         self.release(index);
         self.counters.drop(reason);
+        if let Some(why) = states::why(reason) {
+            self.note_refused(path.remote, why, claimed, now);
+        }
         if proved {
             self.limiter.failed(now.at, path.remote.ip());
         }
@@ -327,11 +353,16 @@ impl Shard {
         };
         if let Err(refused) = peer.gate.take(timestamp, now.at) {
             // No fault of its source: anybody who saw the message can send it again in that name.
-            self.counters.drop(match refused {
-                InitiationRefused::Replay => Drop::OldTimestamp,
-                InitiationRefused::Flood => Drop::TooManyInitiations,
-            });
+            let (reason, why) = match refused {
+                InitiationRefused::Replay => (Drop::OldTimestamp, RefusedWhy::OldTimestamp),
+                InitiationRefused::Flood => (Drop::TooManyInitiations, RefusedWhy::TooMany),
+            };
+            self.counters.drop(reason);
             self.release(index);
+            self.note_refused_of(place, path.remote, why, now);
+            if why == RefusedWhy::OldTimestamp {
+                self.live(place, now, |life, _| life.replayed(now));
+            }
             return;
         }
         if proved {
@@ -352,6 +383,7 @@ impl Shard {
         self.indices.assign(index, place);
         self.roam(place, path);
         self.send_message(&message, path);
+        self.live(place, now, |life, standing| life.responded(now, standing));
         self.tell(Event::Changed);
         self.schedule(place);
         self.follow(place, index, now);
@@ -384,6 +416,10 @@ impl Shard {
         let id = peer.id();
         self.counters.initiations += 1;
         self.send_message(&message[..], path);
+        if failing {
+            self.note_unanswered(place, now);
+        }
+        self.live(place, now, |life, standing| life.initiated(now, standing));
         self.schedule(place);
         if failing {
             self.tell(Event::Unanswered(id));
@@ -402,7 +438,7 @@ impl Shard {
     }
 
     /// The handshake that we began is complete: the session may be used at once.
-    fn finished(&mut self, place: Place, path: Path, keys: Box<SessionKeys>, now: Now) {
+    fn finished(&mut self, place: Place, path: Path, keys: Box<SessionKeys>, arrived: Instant, now: Now) {
         let index = keys.local;
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
@@ -417,6 +453,9 @@ impl Shard {
         peer.timers.any_authenticated_traversal(now.at);
         peer.timers.session_derived(now.at);
         peer.last_received = Some(now.at);
+        if let Some(took) = peer.life.answered(now, arrived) {
+            self.counters.handshake_latency.count(took.as_micros() as u64, 1);
+        }
         for index in retired {
             self.indices.retire(index, now.at);
         }
@@ -436,13 +475,17 @@ impl Shard {
         self.follow(place, index, now);
     }
 
-    fn not_finished(&mut self, place: Place, index: Index) {
+    fn not_finished(&mut self, place: Place, index: Index, path: Path, why: RefusedWhy, now: Now) {
         self.counters.drop(Drop::BadHandshake);
         if let Some(peer) = &mut self.peers[place as usize]
             && let Handshake::Waiting { initiator, checking } = &mut peer.handshake
             && initiator.local() == index
         {
             *checking -= 1;
+            self.note_refused_of(place, path.remote, why, now);
+            if why == RefusedWhy::WrongPresharedKey {
+                self.live(place, now, |life, _| life.unopened(now));
+            }
         }
     }
 
@@ -457,6 +500,7 @@ impl Shard {
         for index in retired {
             self.indices.retire(index, now.at);
         }
+        peer.life.confirmed(now);
         self.completed(place, now);
         self.send_queued(place, now);
     }
@@ -468,7 +512,9 @@ impl Shard {
         peer.timers.handshake_complete(now.at);
         peer.last_handshake_unix_ns = now.unix_ns;
         peer.unanswered = 0;
+        let created = peer.keypairs.current().map_or(now.at, Keypair::created);
         self.counters.handshakes += 1;
+        self.live(place, now, |life, _| life.completed(now, created));
         self.tell(Event::Changed);
     }
 

@@ -310,6 +310,7 @@ impl Shard {
             .keypairs
             .current()
             .is_some_and(|k| k.needs_rekey_on_receive(now.at));
+        let away = peer.life.is_away();
         let meta = self.held[candidate.frame].meta();
         let outer_class = meta.traffic_class;
         if peer.path != meta.path
@@ -320,6 +321,9 @@ impl Shard {
         if confirms {
             // First, for the session that it confirms may be the renewal of one that is nearly over.
             self.confirm(place, candidate.index, now);
+        }
+        if away && !confirms {
+            self.live(place, now, |life, standing| life.heard(now, standing));
         }
         if confirms || old {
             self.renew_on_receive(place, now);

@@ -6,6 +6,7 @@ use crate::indices::Place;
 use crate::limits::BATCH;
 use arrayvec::ArrayVec;
 use weir_abi::drops::Drop;
+use weir_abi::refused::RefusedWhy;
 use weir_crypto::blake2s::Check;
 use weir_noise::{Index, mac1_check};
 
@@ -41,6 +42,9 @@ impl Shard {
         for (message, verdict) in waiting.drain(..).zip(verdicts) {
             if let Err(reason) = verdict {
                 self.counters.drop(reason);
+                if reason == Drop::BadMac1 {
+                    self.sample_refused(RefusedWhy::WrongMac1, message.frame, now);
+                }
                 continue;
             }
             let held = &self.held[message.frame];
@@ -55,7 +59,7 @@ impl Shard {
                 }
                 Some((place, index)) => {
                     let response = Box::new(bytes.try_into().expect("a response has its length"));
-                    self.response(place, index, response, path);
+                    self.response(place, index, response, path, now);
                 }
             }
         }

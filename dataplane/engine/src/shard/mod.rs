@@ -9,6 +9,7 @@ mod inbound;
 mod macs;
 mod outbound;
 mod peers;
+mod states;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -21,6 +22,7 @@ use crate::limiter::{Bucket, Limiter, Rates};
 use crate::limits::*;
 use crate::mesh::{Handed, Links, Message};
 use crate::peer::Peer;
+use crate::refusals::Refusals;
 use crate::slots::{Shard as Number, Slot};
 use crate::tables::{PeerId, Tables};
 use crate::wheel::Wheel;
@@ -42,7 +44,7 @@ use weir_frame::{Frame, Port, PortRole};
 use weir_noise::{CookieSecret, Instant};
 
 pub use access::DeniedFlow;
-pub use control::{Command, Event, PeerSnapshot, PortSnapshot, Snapshot, Wanted};
+pub use control::{Command, Event, PeerSnapshot, PortSnapshot, QueueSnapshot, Snapshot, Wanted};
 
 /// The time, read once a batch.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +127,12 @@ pub struct Shard {
     limiter: Limiter,
     icmp_errors: Bucket,
     judging: access::Judging,
+    refusals: Refusals,
+    /// Events for which there was no room.
+    untold: u64,
+    /// When the last poll began, and how many packets it received.
+    polled: Instant,
+    served: usize,
     /// The last slot generation of which each shard said that its peers are on their way.
     slots_done: Vec<u64>,
     /// Whether a slot of this shard is still answered for by its last owner.
@@ -188,6 +196,10 @@ impl Shard {
             limiter,
             icmp_errors: Bucket::full(ICMP_ERRORS_PER_S),
             judging: access::Judging::default(),
+            refusals: Refusals::default(),
+            untold: 0,
+            polled: now.at,
+            served: 0,
             initiations: VecDeque::new(),
             queued_bytes: 0,
             snapshots: VecDeque::new(),
@@ -221,6 +233,7 @@ impl Shard {
 
     /// Does everything there is to do now, a batch of each, and says whether there was anything.
     pub fn poll(&mut self, now: Now) -> bool {
+        self.note_latency(now);
         let mut worked = self.take_tables(now);
         worked |= self.take_commands(now);
         worked |= self.take_messages(now);
@@ -231,6 +244,17 @@ impl Shard {
         worked |= self.tell_snapshots(now);
         self.flush();
         worked
+    }
+
+    /// Counts how long the packets of the last poll took, which had them all sent by its end. Whoever polls comes again at
+    /// once after a poll that had something to do, so that the clock is read once for both.
+    fn note_latency(&mut self, now: Now) {
+        if self.served > 0 {
+            let took = now.at.since(self.polled).as_nanos() as u64 / 1000;
+            self.counters.packet_latency.count(took, self.served as u64);
+            self.served = 0;
+        }
+        self.polled = now.at;
     }
 
     /// When the shard wants to be polled though nothing arrives.
@@ -368,8 +392,9 @@ impl Shard {
         let Some(wan) = self.wan else { return false };
         let mut received = core::mem::take(&mut self.received);
         let count = self.ports[wan].port.receive(&mut received, self.burst);
-        self.counters
-            .burst(received.iter().map(inbound::datagrams_in).sum());
+        let datagrams = received.iter().map(inbound::datagrams_in).sum();
+        self.counters.burst(datagrams);
+        self.served += datagrams;
         for frame in received.drain(..) {
             self.datagram(frame, Handed::default(), now);
         }
@@ -387,6 +412,7 @@ impl Shard {
         let mut received = core::mem::take(&mut self.received);
         let count = self.ports[host].port.receive(&mut received, self.burst);
         self.counters.burst(count);
+        self.served += count;
         for frame in received.drain(..) {
             self.packet(frame, Handed::default(), now);
         }

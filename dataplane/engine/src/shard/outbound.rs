@@ -322,6 +322,7 @@ impl Shard {
         };
         if peer.path.is_none() {
             self.counters.drop(Drop::NoEndpoint);
+            self.live(place, now, |life, _| life.lost(now));
             return self.answer(packet, Reason::Unreachable(Unreachable::Host), now);
         }
         // Where memory is short the new packet goes: to make room for a large one might take all that wait.

@@ -76,7 +76,11 @@ impl Shard {
         let Some(facts) = facts else {
             self.moved.remove(&id);
             if let Some(&place) = self.by_id.get(&id) {
+                let key = self.peers[place as usize]
+                    .as_ref()
+                    .map(|peer| peer.facts.public_key);
                 self.remove(place, now);
+                key.into_iter().for_each(|key| self.tell_removed(key));
             }
             return;
         };
@@ -133,6 +137,7 @@ impl Shard {
             peer.handshake = Handshake::Idle;
             peer.cookies = Default::default();
             peer.identity_serial = self.tables.identity_serial;
+            peer.life.reset(now);
         }
         self.note_move(home(&peer));
         self.queued_bytes += peer.queue.iter().map(|packet| packet.len()).sum::<usize>();
@@ -353,6 +358,7 @@ impl Shard {
             for index in retired {
                 self.indices.retire(index, now.at);
             }
+            self.live(place as Place, now, |life, _| life.reset(now));
         }
     }
 

@@ -40,8 +40,13 @@ impl Shard {
             return;
         };
         let due = peer.timers.expire(now.at, jitter);
+        if peer.life.deadline() <= now.at {
+            self.live(place, now, |life, standing| life.expire(now, standing));
+        }
         if due.gave_up {
             self.drop_queued(place, Drop::HandshakeFailed);
+            self.note_unanswered(place, now);
+            self.live(place, now, |life, standing| life.gave_up(now, standing));
             if let Some(id) = self.id_at(place) {
                 self.tell(Event::GaveUp(id));
             }
@@ -50,6 +55,7 @@ impl Shard {
             self.zero(place, now);
         }
         if due.initiate {
+            self.live(place, now, |life, _| life.unanswered_data(now));
             self.forget_local_address(place);
         }
         if due.retransmit {
@@ -91,7 +97,7 @@ impl Shard {
         let Some(peer) = &mut self.peers[place as usize] else {
             return;
         };
-        let Some(deadline) = peer.timers.deadline() else {
+        let Some(deadline) = peer.deadline() else {
             return;
         };
         if Wheel::tick(deadline) < peer.on_wheel {

@@ -16,7 +16,7 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_abi::change::{Change, ChangeSet};
-use weir_abi::desired::{Desired, Origin, Peer, Revision};
+use weir_abi::desired::{Desired, Origin, Revision};
 use weir_abi::events::{EventKind, NAMED_MAX};
 use weir_abi::key::PublicKey;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
@@ -171,15 +171,6 @@ impl DataPlane {
         self.lock().applier.desired()
     }
 
-    /// The declared peers, secrets included, and the tables that they are in.
-    pub fn declared(&self) -> (Vec<Peer>, Arc<weir_engine::Tables>) {
-        let inner = self.lock();
-        (
-            inner.applier.desired().peers,
-            inner.applier.published().load_full(),
-        )
-    }
-
     /// The tables in force.
     pub fn tables(&self) -> Arc<weir_engine::Tables> {
         self.lock().applier.published().load_full()
@@ -298,6 +289,16 @@ impl DataPlane {
         for Running { thread } in &self.lock().running {
             // A shard that is not at home with a peer ignores it.
             if thread.commands.send(Command::Initiate(peers.to_vec())).is_ok() {
+                thread.wake();
+            }
+        }
+    }
+
+    /// A round trip through the tunnel to this peer was measured.
+    pub fn measured(&self, peer: PeerId, latency: Duration) {
+        for Running { thread } in &self.lock().running {
+            // A shard that is not at home with the peer ignores it.
+            if thread.commands.send(Command::Measured(peer, latency)).is_ok() {
                 thread.wake();
             }
         }

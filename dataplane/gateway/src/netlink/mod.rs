@@ -17,7 +17,7 @@ mod table;
 
 pub use link::Link;
 pub use monitor::{Event, Monitor};
-pub use namespace::cookie as namespace_cookie;
+pub use namespace::{beside_device, cookie as namespace_cookie};
 pub use path::Path;
 pub use route::{DeviceRoutes, PROTOCOL, Routed};
 pub use socket::Netlink;

@@ -53,6 +53,18 @@ pub(super) fn elsewhere(tun: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
     Ok((!same).then(|| namespace.into()))
 }
 
+/// Opens something in the network namespace where a TUN device is now, by the name that the device has there.
+pub fn beside_device<T: Send>(
+    tun: BorrowedFd<'_>,
+    open: impl FnOnce(&str) -> io::Result<T> + Send,
+) -> io::Result<T> {
+    let name = tun_name(tun)?;
+    match elsewhere(tun)? {
+        Some(namespace) => within(namespace, || open(&name))?,
+        None => open(&name),
+    }
+}
+
 /// A number that the calling thread's network namespace has, and no other one before the next boot; inode numbers, in
 /// contrast, are given out again.
 pub fn cookie() -> io::Result<u64> {

@@ -41,7 +41,7 @@ export function Tokens(): JSX.Element {
       {loaded.data?.items.length === 0 && <p class="empty">No tokens. Scripts and Prometheus need one.</p>}
       {loaded.data && loaded.data.items.length > 0 && (
         <Scroller label="Tokens">
-          <table>
+          <table class="stack-rows">
             <thead>
               <tr>
                 <th scope="col">Name</th>

@@ -55,7 +55,7 @@ export function Users(): JSX.Element {
       {!loaded.data && loaded.error === null && <Loading />}
       {loaded.data && (
         <Scroller label="Users">
-          <table>
+          <table class="stack-rows">
             <thead>
               <tr>
                 <th scope="col">Name</th>

@@ -66,6 +66,7 @@ impl Weir {
             index: Index(self.next),
             message: Box::new(*message),
             path,
+            arrived: self.now,
             proved: false,
         };
         let (_, outcome) = self.worker.run(job, 0);
