@@ -17,7 +17,11 @@ pub struct KeyPair {
 impl KeyPair {
     /// The key pair of a seed; for tests, never for a gateway.
     pub fn seeded(seed: u64) -> Self {
-        let private = PrivateKey::from_bytes(seeded_bytes(seed, 0));
+        Self::of(PrivateKey::from_bytes(seeded_bytes(seed, 0)))
+    }
+
+    /// The key pair of a private key.
+    pub fn of(private: PrivateKey) -> Self {
         let secret = x25519_dalek::StaticSecret::from(*private.expose());
         let public = x25519_dalek::PublicKey::from(&secret);
         Self {

@@ -136,7 +136,7 @@ async function backups(call) {
 
 function changes(call) {
   const { world, method, parts, response } = call;
-  call.may("status:read");
+  call.may(method === "GET" ? "peers:read" : "peers:write");
   if (method === "GET") return send(response, 200, { items: [...world.changes.values()].map(({ made }) => made) });
   const found = world.changes.get(parts[1]) ?? missing();
   if (method === "DELETE") found.undo();

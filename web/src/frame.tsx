@@ -166,12 +166,16 @@ function Countdown(props: { id: string; by: string; revertsAt: string; entries: 
       <span class="clock" role="timer" aria-label="Time left">
         {countdown(left)}
       </span>
-      <button type="button" class="button small" onClick={() => run(keepChange(props.id), "Kept.")}>
-        Keep
-      </button>
-      <button type="button" class="button small danger" onClick={() => run(revertChange(props.id), "Taken back.")}>
-        Revert now
-      </button>
+      {may("peers:write") && (
+        <>
+          <button type="button" class="button small" onClick={() => run(keepChange(props.id), "Kept.")}>
+            Keep
+          </button>
+          <button type="button" class="button small danger" onClick={() => run(revertChange(props.id), "Taken back.")}>
+            Revert now
+          </button>
+        </>
+      )}
     </div>
   );
 }

@@ -54,7 +54,10 @@ impl Alerts {
                 public_key: one.peer.map(Key),
             };
             if known.is_none() {
-                hub.publish(Event::Alert(AlertChanged { raised: true, alert: alert.clone() }));
+                hub.publish(Event::Alert(AlertChanged {
+                    raised: true,
+                    alert: alert.clone(),
+                }));
             }
             after.insert(one.id, alert);
         }

@@ -22,7 +22,9 @@ pub fn from_unix_ms(ms: u64) -> Option<Timestamp> {
 
 /// A time that the data plane tells in nanoseconds since 1970; `None` for 0, which is never.
 pub fn from_unix_ns(ns: u64) -> Option<Timestamp> {
-    (ns > 0).then(|| Timestamp::from_nanosecond(i128::from(ns)).ok()).flatten()
+    (ns > 0)
+        .then(|| Timestamp::from_nanosecond(i128::from(ns)).ok())
+        .flatten()
 }
 
 /// Bytes that nobody can guess. The kernel gives them from the first second after its start.

@@ -54,7 +54,10 @@ pub async fn administrator(world: &World, owner: &Asking, file: Option<&Path>) -
     let password = new_password();
     let hash = password::hash(&Secret::new(password.to_string()))
         .map_err(|error| FirstError::Hash(error.to_string()))?;
-    write(path, &password).map_err(|error| FirstError::File { path: path.to_owned(), error })?;
+    write(path, &password).map_err(|error| FirstError::File {
+        path: path.to_owned(),
+        error,
+    })?;
     let now = clock::now();
     let user = User {
         name: ADMINISTRATOR.to_owned(),
@@ -88,7 +91,11 @@ fn write(path: &Path, password: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     writeln!(file, "{password}")?;
     file.sync_all()
 }

@@ -1,10 +1,10 @@
 //! What keeps the house in order: last good copies of the store, old entries pruned, sessions that ended, a certificate's
 //! end told in time.
 
+use crate::clock;
 use crate::sampler::certificate as certificate_alert;
 use crate::serving::tls::Certificate;
 use crate::world::World;
-use crate::clock;
 use jiff::{SignedDuration, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

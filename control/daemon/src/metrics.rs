@@ -25,14 +25,24 @@ impl Metrics {
     pub fn text(&self, world: &World, totals: &Totals) -> Result<String, String> {
         let (published, learnt) = (world.published.load_full(), world.learnt.load_full());
         let mut families = vec![
-            Family::gauge("weir_up", "Whether the data plane answers.").with(&[], f64::from(u8::from(learnt.connected))),
+            Family::gauge("weir_up", "Whether the data plane answers.")
+                .with(&[], f64::from(u8::from(learnt.connected))),
             Family::gauge("weir_alerts", "Alerts that are raised now.").with(&[], world.alerts.len() as f64),
-            Family::gauge("weir_changes_outstanding", "Changes that the data plane has not confirmed.")
-                .with(&[], published.outstanding as f64),
-            Family::gauge("weir_store_writable", "Whether the last write to the store succeeded.")
-                .with(&[], f64::from(u8::from(published.fault.is_none()))),
-            Family::gauge("weir_control_start_time_seconds", "When the control process started, since 1970.")
-                .with(&[], world.started_at.as_second() as f64),
+            Family::gauge(
+                "weir_changes_outstanding",
+                "Changes that the data plane has not confirmed.",
+            )
+            .with(&[], published.outstanding as f64),
+            Family::gauge(
+                "weir_store_writable",
+                "Whether the last write to the store succeeded.",
+            )
+            .with(&[], f64::from(u8::from(published.fault.is_none()))),
+            Family::gauge(
+                "weir_control_start_time_seconds",
+                "When the control process started, since 1970.",
+            )
+            .with(&[], world.started_at.as_second() as f64),
         ];
         if let Some(status) = learnt.live_status() {
             gateway::families(status, &mut families);
@@ -40,7 +50,9 @@ impl Metrics {
         }
         let families: Vec<_> = families.into_iter().filter_map(Family::finish).collect();
         let mut text = Vec::new();
-        TextEncoder::new().encode(&families, &mut text).map_err(|error| error.to_string())?;
+        TextEncoder::new()
+            .encode(&families, &mut text)
+            .map_err(|error| error.to_string())?;
         String::from_utf8(text).map_err(|error| error.to_string())
     }
 }

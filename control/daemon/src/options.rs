@@ -30,7 +30,12 @@ pub struct Options {
     pub socket: PathBuf,
 
     /// Addresses to serve the API and the page on; "none" serves on the Unix socket alone
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8480", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:8480",
+        value_delimiter = ','
+    )]
     pub listen: Vec<String>,
 
     /// The certificate chain for TLS, PEM; read again when it changes
@@ -70,7 +75,9 @@ pub struct Options {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum OptionsError {
     /// Started as root.
-    #[error("weir-control needs no privileges and refuses to run as root; start it as another user, or with --allow-root")]
+    #[error(
+        "weir-control needs no privileges and refuses to run as root; start it as another user, or with --allow-root"
+    )]
     Root,
     /// Not an address.
     #[error("--listen: \"{0}\"; expected an address and port such as 127.0.0.1:8480, or none")]
@@ -152,7 +159,10 @@ mod tests {
         assert_eq!(check(&["--allow-root"], 0), Ok(()));
         assert!(check(&[], 0).is_err_and(|e| e.contains("--allow-root")));
         for open in ["0.0.0.0:8080", "[::]:8080", "10.77.0.1:80"] {
-            assert!(check(&["--listen", open], 1).is_err_and(|e| e.contains(open)), "{open}");
+            assert!(
+                check(&["--listen", open], 1).is_err_and(|e| e.contains(open)),
+                "{open}"
+            );
             assert_eq!(check(&["--listen", open, "--allow-plain"], 1), Ok(()));
             let tls = ["--listen", open, "--tls-cert", "c", "--tls-key", "k"];
             assert_eq!(check(&tls, 1), Ok(()));

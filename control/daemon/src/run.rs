@@ -72,7 +72,14 @@ pub async fn start(options: &Options) -> Result<Running, RunError> {
     let totals = Arc::new(Totals::new(store.clone()));
     let stop = Arc::new(AtomicBool::new(false));
     let dataplane = options.dataplane_socket();
-    let owning = Owner::new(store.clone(), state, Arc::clone(&world), asks, dataplane.clone(), endpoint(options));
+    let owning = Owner::new(
+        store.clone(),
+        state,
+        Arc::clone(&world),
+        asks,
+        dataplane.clone(),
+        endpoint(options),
+    );
     let poller = Poller::new(
         dataplane.clone(),
         Arc::clone(&world),
@@ -81,7 +88,12 @@ pub async fn start(options: &Options) -> Result<Running, RunError> {
         options.sample_interval(),
         Arc::clone(&stop),
     );
-    let watched = (dataplane.clone(), Arc::clone(&world), owner.clone(), Arc::clone(&stop));
+    let watched = (
+        dataplane.clone(),
+        Arc::clone(&world),
+        owner.clone(),
+        Arc::clone(&stop),
+    );
     let kept = (store.clone(), Arc::clone(&world), Arc::clone(&stop));
     let threads = vec![
         named("owner", move || owning.run())?,
@@ -89,7 +101,9 @@ pub async fn start(options: &Options) -> Result<Running, RunError> {
         named("keeper", move || keeper::run(kept.0, kept.1, kept.2))?,
     ];
     // Blocks on what the data plane tells, and ends with the process.
-    named("watcher", move || watcher::watch(watched.0, watched.1, watched.2, watched.3))?;
+    named("watcher", move || {
+        watcher::watch(watched.0, watched.1, watched.2, watched.3)
+    })?;
     first::administrator(&world, &owner, options.first_password_file.as_deref()).await?;
     let service = Service::new(Parts {
         world: Arc::clone(&world),
@@ -109,7 +123,15 @@ pub async fn start(options: &Options) -> Result<Running, RunError> {
     let (stopping, stopped) = watch::channel(false);
     let urls = bound.urls();
     let serving = tokio::spawn(bound.serve(serving::router(Arc::new(api)), stopped));
-    Ok(Running { urls, store, serving, owner, threads, stop, stopping })
+    Ok(Running {
+        urls,
+        store,
+        serving,
+        owner,
+        threads,
+        stop,
+        stopping,
+    })
 }
 
 impl Running {
@@ -152,9 +174,16 @@ pub async fn run(options: &Options) -> Result<(), RunError> {
 fn open(options: &Options) -> Result<Opened, RunError> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     std::fs::create_dir_all(&options.store)?;
-    let (key, origin) = SealingKey::find(&options.store, options.key_file.as_deref(), credentials.as_deref())?;
+    let (key, origin) = SealingKey::find(
+        &options.store,
+        options.key_file.as_deref(),
+        credentials.as_deref(),
+    )?;
     if let KeyOrigin::Created(path) = origin {
-        tracing::info!("{}: made; without it the store cannot be read, so keep a copy elsewhere", path.display());
+        tracing::info!(
+            "{}: made; without it the store cannot be read, so keep a copy elsewhere",
+            path.display()
+        );
     }
     Ok(Store::open(&options.store, key, clock::now())?)
 }

@@ -22,7 +22,10 @@ pub struct Sampler {
 impl Sampler {
     /// A sampler into these totals.
     pub fn new(totals: Arc<Totals>) -> Self {
-        Self { totals, rates: Rates::default() }
+        Self {
+            totals,
+            rates: Rates::default(),
+        }
     }
 
     /// All peers were listed.
@@ -45,7 +48,9 @@ impl Sampler {
         let now = clock::now();
         let observed = self.rates.observe(status, &published.state.settings.alerts, now);
         world.alerts.observe("rates", observed, now, &world.hub);
-        world.alerts.observe("data plane", observe::warnings(status), now, &world.hub);
+        world
+            .alerts
+            .observe("data plane", observe::warnings(status), now, &world.hub);
         self.store_alerts(world);
     }
 
@@ -53,7 +58,9 @@ impl Sampler {
     pub fn away(&mut self, world: &World) {
         let learnt = world.learnt.load();
         let why = learnt.trouble.as_deref().unwrap_or("it was not met yet");
-        world.alerts.observe("data plane", vec![observe::away(why)], clock::now(), &world.hub);
+        world
+            .alerts
+            .observe("data plane", vec![observe::away(why)], clock::now(), &world.hub);
         self.store_alerts(world);
     }
 

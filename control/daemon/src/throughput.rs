@@ -65,7 +65,11 @@ impl Throughput {
 impl Reading {
     /// Sums up all shards. Traffic is what passes the WAN ports.
     fn new(status: &Status, unix_ms: u64) -> Self {
-        let mut sum = Self { boot_id: status.boot_id, unix_ms, ..Self::default() };
+        let mut sum = Self {
+            boot_id: status.boot_id,
+            unix_ms,
+            ..Self::default()
+        };
         for shard in &status.shards {
             for port in shard.ports.iter().filter(|port| port.role == "wan") {
                 sum.rx_bytes += port.rx_bytes;

@@ -49,7 +49,10 @@ pub struct World {
 impl World {
     /// A world in which nothing is known yet.
     pub fn new(recovered: Option<String>) -> Self {
-        let epoch: String = clock::random::<6>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let epoch: String = clock::random::<6>()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         Self {
             published: ArcSwap::default(),
             learnt: ArcSwap::default(),
@@ -63,7 +66,9 @@ impl World {
 
     /// What passed lately.
     pub fn throughput(&self) -> MutexGuard<'_, Throughput> {
-        self.throughput.lock().expect("nothing that holds the throughput panics")
+        self.throughput
+            .lock()
+            .expect("nothing that holds the throughput panics")
     }
 
     /// Changes what was learnt.

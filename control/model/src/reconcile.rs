@@ -121,12 +121,9 @@ fn compare(
     match known {
         None if active => result.taken.push(Change::LosePeer(key)),
         None => {}
-        Some(known) if same(peer, known) => {
-            // Its time has come while nobody was there to say so.
-            if !active {
-                result.pushed.insert(key);
-            }
-        }
+        // Its time has come while nobody was there to say so.
+        Some(known) if same(peer, known) && !active => drop(result.pushed.insert(key)),
+        Some(known) if same(peer, known) => {}
         Some(known) if known.origin == Origin::Uapi || (recovered && active) => {
             result.taken.push(taken(Some(peer), known, now));
         }

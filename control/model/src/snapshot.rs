@@ -56,11 +56,19 @@ impl Snapshot {
     /// The records, as the store gives and takes them all at once, without outbox.
     pub fn records(&self) -> State {
         State {
-            peers: self.peers.iter().map(|(key, peer)| (*key, (**peer).clone())).collect(),
+            peers: self
+                .peers
+                .iter()
+                .map(|(key, peer)| (*key, (**peer).clone()))
+                .collect(),
             rules: (*self.rules).clone(),
             users: (*self.users).clone(),
             tokens: (*self.tokens).clone(),
-            sessions: self.sessions.iter().map(|(id, session)| (*id, (**session).clone())).collect(),
+            sessions: self
+                .sessions
+                .iter()
+                .map(|(id, session)| (*id, (**session).clone()))
+                .collect(),
             settings: (*self.settings).clone(),
             pending: (*self.pending).clone(),
             ..State::default()

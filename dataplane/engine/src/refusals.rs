@@ -24,9 +24,11 @@ impl Share {
             self.ends = now + Duration::from_secs(1);
             self.left = per_s;
         }
-        let there = self.left > 0;
-        self.left -= u32::from(there);
-        there
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        true
     }
 }
 

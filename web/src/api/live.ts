@@ -15,9 +15,12 @@ const listeners = new Map<keyof StreamEvents, Set<(data: never) => void>>();
 let source: EventSource | null = null;
 let peer: string | null = null;
 let wanted = false;
+let opened = false;
 let retry: ReturnType<typeof setTimeout> | undefined;
 let rest: ReturnType<typeof setTimeout> | undefined;
 let failures = 0;
+/** Whether events may have been missed since the last stream. */
+let missed = false;
 
 const HIDDEN_REST_MS = 20_000;
 const RETRY_MOST_MS = 10_000;
@@ -67,15 +70,22 @@ function close(state: "resting" | "connecting" | "lost"): void {
 function open(): void {
   close("connecting");
   const query = peer ? `?peer=${encodeURIComponent(peer)}` : "";
-  const opened = new EventSource(`/v1/events${query}`);
-  source = opened;
-  for (const kind of listeners.keys()) opened.addEventListener(kind, dispatch);
-  opened.onopen = () => {
+  const made = new EventSource(`/v1/events${query}`);
+  source = made;
+  for (const kind of listeners.keys()) made.addEventListener(kind, dispatch);
+  made.onopen = () => {
     failures = 0;
     streamState.value = "open";
+    // A stream of its own does not tell what happened before it: what is shown is read again.
+    if (opened && missed) for (const listener of listeners.get("lost") ?? []) listener({ count: null } as never);
+    opened = true;
+    missed = false;
   };
-  opened.onerror = () => {
-    if (source === opened) lost();
+  made.onerror = () => {
+    if (source !== made) return;
+    // A peer that was deleted is refused: the rest is still wanted.
+    if (failures > 0) peer = null;
+    lost();
   };
 }
 
@@ -83,6 +93,7 @@ function open(): void {
 // backs off, and asks whether the session still holds.
 function lost(): void {
   close("lost");
+  missed = true;
   failures += 1;
   retry = setTimeout(() => void again(), Math.min(RETRY_MOST_MS, 500 * 2 ** Math.min(failures, 5)));
 }
@@ -104,7 +115,13 @@ export function followVisibility(): void {
   document.addEventListener("visibilitychange", () => {
     clearTimeout(rest);
     if (!wanted) return;
-    if (document.hidden) rest = setTimeout(() => close("resting"), HIDDEN_REST_MS);
-    else if (!source) open();
+    if (!document.hidden) {
+      if (!source) open();
+      return;
+    }
+    rest = setTimeout(() => {
+      missed = true;
+      close("resting");
+    }, HIDDEN_REST_MS);
   });
 }

@@ -114,6 +114,6 @@ export function axisTime(unixS: number, stepS: number): string {
 
 /** Minutes and seconds of a countdown: `0:42`. */
 export function countdown(seconds: number): string {
-  const rest = Math.max(0, Math.ceil(seconds));
+  const rest = Math.max(0, Math.floor(seconds));
   return `${Math.floor(rest / 60)}:${String(rest % 60).padStart(2, "0")}`;
 }

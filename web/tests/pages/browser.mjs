@@ -65,8 +65,8 @@ export function heard(page, expected = /^$/) {
   return complaints.get(page).filter((line) => !expected.test(line));
 }
 
-/** Signs in by the form, and changes the first password where that is demanded. */
-export async function signIn(page) {
+/** Signs in by the form, and changes the first password where that is demanded; `onForced` sees that page before. */
+export async function signIn(page, onForced = async () => undefined) {
   await page.goto(BASE);
   await page.getByRole("heading", { level: 1 }).waitFor();
   if ((await page.getByRole("heading", { name: "Sign in" }).count()) > 0) {
@@ -76,6 +76,7 @@ export async function signIn(page) {
   }
   await page.getByRole("heading", { level: 1, name: /Choose a password|Gateway/ }).waitFor();
   if ((await page.getByRole("heading", { name: "Choose a password" }).count()) > 0) {
+    await onForced();
     await page.getByLabel("Password until now").fill(password);
     await page.getByLabel("New password", { exact: true }).fill(NEW_PASSWORD);
     await page.getByLabel("New password again").fill(NEW_PASSWORD);

@@ -83,7 +83,10 @@ describe("every page", () => {
     mkdirSync(PICTURES, { recursive: true });
     await start();
     const page = await open();
-    await signIn(page);
+    await signIn(page, async () => {
+      await page.screenshot({ path: `${PICTURES}/first-password-light.png` });
+      assert.deepEqual(await axe(page), []);
+    });
     // Pages are looked at with something in them: three peers at least, one of them gone where there is such.
     const have = (await api(page, "GET", "/peers?owner=control&limit=3")).items.length;
     for (let n = have; n < 3; n++) await api(page, "POST", "/peers", { name: `picture-${n}`, groups: ["pictures"], preshared_key: "generate" });

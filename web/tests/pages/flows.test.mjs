@@ -235,6 +235,36 @@ describe("what operators do", () => {
     assert.match(await page.title(), /^Topology/);
   });
 
+  // Catches a control that is offered to who may not use it, and a page that asks for what it is then refused.
+  test("a viewer sees the gateway and is offered nothing to change", async () => {
+    const name = `viewer-${STAMP}`;
+    const secret = `only for looking ${STAMP}`;
+    await api(page, "POST", "/users", { name, role: "viewer", password: secret, must_change_password: false });
+    const one = (await api(page, "GET", "/peers?owner=control&limit=1")).items[0];
+    await api(page, "DELETE", "/session");
+    const look = await open();
+    await look.goto(BASE);
+    await look.getByLabel("Name").fill(name);
+    await look.getByLabel("Password", { exact: true }).fill(secret);
+    await look.getByRole("button", { name: "Sign in" }).click();
+    await look.getByRole("heading", { level: 1, name: /Gateway/ }).waitFor();
+    assert.deepEqual(await look.getByRole("navigation").getByRole("link", { name: /Audit|Users/ }).count(), 0);
+    const changing = /^(Add (a|the)|Edit|Delete|Disable|Enable|Rotate|Save|Make|Revoke|Restore|Move|Diagnose with|Choose)\b/;
+    for (const [place, heading] of [["peers", "Peers"], [`peers/${path(one.public_key)}`, /./], ["rules", "Access rules"], ["topology", "Topology"], ["alerts", "Alerts"], ["settings", "Settings"]]) {
+      await go(look, place, heading);
+      await look.waitForTimeout(300);
+      assert.equal(await look.getByRole("main").getByRole("button", { name: changing }).count(), 0, `a button on ${place}`);
+      assert.equal(await look.getByRole("main").getByRole("link", { name: changing }).count(), 0, `a link on ${place}`);
+      assert.deepEqual(await axe(look), [], place);
+    }
+    assert.deepEqual(heard(look, /status of 401/), []);
+    await api(look, "DELETE", "/session");
+    await look.close();
+    await page.goto(BASE);
+    await signIn(page);
+    await api(page, "DELETE", `/users/${name}`);
+  });
+
   test("nothing was complained of all the while", () => assert.deepEqual(heard(page, REFUSED), []));
 });
 

@@ -42,7 +42,7 @@ test("spans and times", () => {
   assert.equal(exact(now), "2026-11-21 12:00:00 UTC");
   assert.equal(instant("nonsense"), null);
   assert.equal(instant(null), null);
-  assert.equal(countdown(62.1), "1:03");
+  assert.equal(countdown(62.9), "1:02");
   assert.equal(countdown(-3), "0:00");
 });
 

@@ -160,7 +160,8 @@ impl Service {
             must_change_password: patch.must_change_password,
         };
         let changes = vec![Change::PatchUser(name.to_owned(), edit).into()];
-        self.users_changed(by, options, changes, name.to_owned(), false).await
+        self.users_changed(by, options, changes, name.to_owned(), false)
+            .await
     }
 
     async fn users_changed(
@@ -171,10 +172,16 @@ impl Service {
         name: String,
         created: bool,
     ) -> Answer<Outcome<User>> {
-        let done = self.change(by, options, changes, Some(Expect::User(name.clone()))).await?;
+        let done = self
+            .change(by, options, changes, Some(Expect::User(name.clone())))
+            .await?;
         let etag = done.state.users.get(&name).map(etags::user);
         outcome(options, done, etag, created, |done| {
-            let found = done.state.users.get(&name).ok_or(Refusal::NotFound { what: "user" })?;
+            let found = done
+                .state
+                .users
+                .get(&name)
+                .ok_or(Refusal::NotFound { what: "user" })?;
             Ok(user(found))
         })
     }
@@ -225,8 +232,16 @@ impl Service {
             LoginOutcome::Limited => "too many before",
         };
         let by = (Actor::User(attempt.name.clone()), source(attempt.source));
-        let action = if accepted { Action::LoggedIn } else { Action::LoginRefused };
-        let change = Change::Login { name: attempt.name, action, why };
+        let action = if accepted {
+            Action::LoggedIn
+        } else {
+            Action::LoginRefused
+        };
+        let change = Change::Login {
+            name: attempt.name,
+            action,
+            why,
+        };
         if let Err(refusal) = self.plainly(by, change).await {
             tracing::error!("a login is not in the audit log: {refusal}");
         }
@@ -247,7 +262,9 @@ impl Service {
             created_at: new.created_at,
             expires_at: new.created_at.checked_add(lasts).unwrap_or(Timestamp::MAX),
         };
-        self.plainly((actor, from), Change::OpenSession(session)).await.map(drop)
+        self.plainly((actor, from), Change::OpenSession(session))
+            .await
+            .map(drop)
     }
 
     pub(super) fn session_of(&self, hash: &[u8; 32]) -> Option<SessionRecord> {
@@ -256,8 +273,17 @@ impl Service {
         if session.hash != SecretHash::from_bytes(*hash) {
             return None;
         }
-        let user = published.state.users.get(&session.user).filter(|user| !user.disabled)?;
-        let used = self.used.lock().expect("nothing that holds this panics").get(&session.id).copied();
+        let user = published
+            .state
+            .users
+            .get(&session.user)
+            .filter(|user| !user.disabled)?;
+        let used = self
+            .used
+            .lock()
+            .expect("nothing that holds this panics")
+            .get(&session.id)
+            .copied();
         Some(SessionRecord {
             hash: *hash,
             user: user.name.clone(),
@@ -284,7 +310,11 @@ impl Service {
     pub(super) fn token_of(&self, hash: &[u8; 32]) -> Option<TokenRecord> {
         let published = self.published();
         let wanted = SecretHash::from_bytes(*hash);
-        let token = published.state.tokens.values().find(|token| token.hash == wanted)?;
+        let token = published
+            .state
+            .tokens
+            .values()
+            .find(|token| token.hash == wanted)?;
         Some(TokenRecord {
             id: token.id.to_string(),
             hash: *hash,
@@ -301,12 +331,18 @@ impl Service {
         let Ok(id) = id.parse::<TokenId>() else { return };
         let published = self.published();
         let hour = SignedDuration::from_hours(1);
-        let last = published.state.tokens.get(&id).and_then(|token| token.last_used_at);
+        let last = published
+            .state
+            .tokens
+            .get(&id)
+            .and_then(|token| token.last_used_at);
         if last.is_some_and(|last| at.duration_since(last) < hour) {
             return;
         }
         // A store that cannot be written is said elsewhere, and the token is used all the same.
-        let _ = self.plainly((Actor::Weir, Source::Internal), Change::TouchToken(id, at)).await;
+        let _ = self
+            .plainly((Actor::Weir, Source::Internal), Change::TouchToken(id, at))
+            .await;
     }
 
     pub(super) fn token_list(&self) -> Vec<Token> {
@@ -332,8 +368,10 @@ impl Service {
         options: &Options,
         new: NewToken,
     ) -> Answer<Outcome<TokenCreated>> {
-        let id: TokenId =
-            new.id.parse().map_err(|_| Refusal::Internal("a token's id of another form".to_owned()))?;
+        let id: TokenId = new
+            .id
+            .parse()
+            .map_err(|_| Refusal::Internal("a token's id of another form".to_owned()))?;
         let made_by = match asker(by).0 {
             Actor::User(name) => Some(name),
             Actor::Token(id) => Some(format!("token:{id}")),
@@ -350,7 +388,9 @@ impl Service {
             expires_at: new.expires_at,
             last_used_at: None,
         };
-        let done = self.change(by, options, vec![Change::CreateToken(token).into()], None).await?;
+        let done = self
+            .change(by, options, vec![Change::CreateToken(token).into()], None)
+            .await?;
         outcome(options, done, None, true, |_| {
             Ok(TokenCreated {
                 token: new.token.to_string(),
@@ -372,11 +412,19 @@ impl Service {
     ) -> Answer<Outcome<()>> {
         let id: TokenId = id.parse().map_err(|_| Refusal::NotFound { what: "token" })?;
         let published = Arc::clone(&self.published());
-        let token = published.state.tokens.get(&id).ok_or(Refusal::NotFound { what: "token" })?;
+        let token = published
+            .state
+            .tokens
+            .get(&id)
+            .ok_or(Refusal::NotFound { what: "token" })?;
         if role(token.role) > up_to {
-            return Err(Refusal::Forbidden { detail: "the token may more than who would revoke it".to_owned() });
+            return Err(Refusal::Forbidden {
+                detail: "the token may more than who would revoke it".to_owned(),
+            });
         }
-        let done = self.change(by, options, vec![Change::RemoveToken(id).into()], None).await?;
+        let done = self
+            .change(by, options, vec![Change::RemoveToken(id).into()], None)
+            .await?;
         outcome(options, done, None, false, |_| Ok(()))
     }
 }

@@ -14,15 +14,23 @@ const REPORT_STEP: usize = 1000;
 
 impl Service {
     pub(super) async fn audit_page(&self, query: &AuditQuery, page: &PageRequest) -> Answer<AuditEntries> {
-        let below = page.after.as_ref().and_then(|key| std::str::from_utf8(&key.id).ok()?.parse().ok());
+        let below = page
+            .after
+            .as_ref()
+            .and_then(|key| std::str::from_utf8(&key.id).ok()?.parse().ok());
         let (query, limit) = (query.clone(), page.limit);
-        let found =
-            reading(&self.store, move |store| store.audit(below, limit, |entry| wanted(entry, &query))).await?;
+        let found = reading(&self.store, move |store| {
+            store.audit(below, limit, |entry| wanted(entry, &query))
+        })
+        .await?;
         let oldest = found.oldest;
         let oldest_hash = if found.newest == 0 {
             None
         } else {
-            let first = reading(&self.store, move |store| store.audit(Some(oldest + 1), 1, |_| true)).await?;
+            let first = reading(&self.store, move |store| {
+                store.audit(Some(oldest + 1), 1, |_| true)
+            })
+            .await?;
             first.entries.first().map(|entry| entry.hash.to_string())
         };
         let key = |number: u64| {
@@ -44,8 +52,13 @@ impl Service {
         let found = reading(&self.store, |store| store.verify_audit()).await?;
         let some = found.newest > 0;
         let oldest = found.oldest;
-        let first = reading(&self.store, move |store| store.audit(Some(oldest + 1), 1, |_| true)).await;
-        let oldest_hash = first.ok().and_then(|page| Some(page.entries.first()?.hash.to_string()));
+        let first = reading(&self.store, move |store| {
+            store.audit(Some(oldest + 1), 1, |_| true)
+        })
+        .await;
+        let oldest_hash = first
+            .ok()
+            .and_then(|page| Some(page.entries.first()?.hash.to_string()));
         Ok(AuditVerification {
             intact: found.fault.is_none(),
             entries: found.checked,
@@ -79,8 +92,13 @@ impl Service {
         }
         let audit_intact = self.audit_verification().await?.intact;
         let published = self.published();
-        let keys: Vec<PublicKey> =
-            published.state.peers.keys().chain(published.facts.file.peers.keys()).copied().collect();
+        let keys: Vec<PublicKey> = published
+            .state
+            .peers
+            .keys()
+            .chain(published.facts.file.peers.keys())
+            .copied()
+            .collect();
         let peers = self.totals.report(keys, from, to).await?;
         let name = |key: &PublicKey| {
             let own = published.state.peer(key).and_then(|peer| peer.name.clone());
@@ -113,7 +131,11 @@ impl Service {
         let rules = learnt.status.iter().flat_map(|status| &status.rules);
         let denying = rules.filter(|rule| rule.rule.action == weir_abi::rule::Action::Deny);
         let numbered = denying.enumerate().map(|(place, rule)| {
-            let name = rule.rule.name.clone().unwrap_or_else(|| format!("{} {}", rule.origin.name(), place + 1));
+            let name = rule
+                .rule
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("{} {}", rule.origin.name(), place + 1));
             (name, rule.packets)
         });
         let mut sums = BTreeMap::new();
@@ -128,8 +150,14 @@ fn wanted(entry: &AuditEntry, query: &AuditQuery) -> bool {
     let entry = &entry.entry;
     let actor = entry.actor.to_string();
     query.actor.as_ref().is_none_or(|asked| {
-        actor == *asked || actor.strip_prefix(asked.as_str()).is_some_and(|rest| rest.starts_with(':'))
-    }) && query.target.as_ref().is_none_or(|asked| entry.target.starts_with(asked.as_str()))
+        actor == *asked
+            || actor
+                .strip_prefix(asked.as_str())
+                .is_some_and(|rest| rest.starts_with(':'))
+    }) && query
+        .target
+        .as_ref()
+        .is_none_or(|asked| entry.target.starts_with(asked.as_str()))
         && query.from.is_none_or(|from| from <= entry.at)
         && query.to.is_none_or(|to| entry.at < to)
 }
@@ -152,4 +180,3 @@ fn shown(entry: &AuditEntry) -> types::AuditEntry {
         hash: entry.hash.to_string(),
     }
 }
-

@@ -11,7 +11,9 @@ pub fn of_input(input: PeerInput) -> PeerEdit {
     PeerEdit {
         name: Some(Some(input.name.as_str().to_owned())),
         groups: Some(names(&input.groups)),
-        allowed_ips: input.allowed_ips.map(|all| all.into_iter().map(|cidr| cidr.0).collect()),
+        allowed_ips: input
+            .allowed_ips
+            .map(|all| all.into_iter().map(|cidr| cidr.0).collect()),
         endpoint: Some(input.endpoint.map(|endpoint| endpoint.0)),
         persistent_keepalive: Some(input.persistent_keepalive),
         preshared_key: input.preshared_key.map(preshared_key),
@@ -26,13 +28,17 @@ pub fn of_patch(patch: PeerPatch) -> PeerEdit {
     PeerEdit {
         name: patch.name.map(|name| Some(name.as_str().to_owned())),
         groups: patch.groups.map(|groups| names(&groups.unwrap_or_default())),
-        allowed_ips: patch.allowed_ips.map(|all| all.into_iter().map(|cidr| cidr.0).collect()),
+        allowed_ips: patch
+            .allowed_ips
+            .map(|all| all.into_iter().map(|cidr| cidr.0).collect()),
         endpoint: patch.endpoint.map(|endpoint| endpoint.map(|endpoint| endpoint.0)),
         persistent_keepalive: patch.persistent_keepalive,
         preshared_key: patch.preshared_key.map(preshared_key),
         disabled: patch.disabled,
         expires_at: patch.expires_at,
-        notes: patch.notes.map(|notes| notes.unwrap_or_default().as_str().to_owned()),
+        notes: patch
+            .notes
+            .map(|notes| notes.unwrap_or_default().as_str().to_owned()),
     }
 }
 

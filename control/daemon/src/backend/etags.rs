@@ -16,7 +16,12 @@ pub fn peer(state: &Snapshot, facts: &GatewayFacts, key: &PublicKey) -> Option<E
 
 /// The rules': of what they say.
 pub fn rules(state: &Snapshot) -> ETag {
-    let lines: Vec<String> = state.rules.items.iter().map(|rule| rule_value(rule).to_string()).collect();
+    let lines: Vec<String> = state
+        .rules
+        .items
+        .iter()
+        .map(|rule| rule_value(rule).to_string())
+        .collect();
     ETag::from_contents(lines.join("\n").as_bytes())
 }
 

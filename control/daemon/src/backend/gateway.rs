@@ -10,8 +10,9 @@ use weir_abi::rule::Rule;
 use weir_abi::status::{PortStatus, ShardStatus, Status};
 use weir_api::backend::{Answer, Refusal, StorageFault};
 use weir_api::types::{
-    self, Action, Changes, ControlStatus, DataPlaneStatus, Device, Key, NodeKind, Owner, Port, PortList, Ports,
-    Protocol, Readiness, Rules, Sender, Shard, StoreState, Target, Topology, TopologyLink, TopologyNode,
+    self, Action, Changes, ControlStatus, DataPlaneStatus, Device, Key, NodeKind, Owner, Port, PortList,
+    Ports, Protocol, Readiness, Rules, Sender, Shard, StoreState, Target, Topology, TopologyLink,
+    TopologyNode,
 };
 use weir_model::Snapshot;
 
@@ -29,7 +30,10 @@ impl Service {
         if let Some((_, why)) = &self.published().fault {
             missing.push(format!("the store cannot be written: {why}"));
         }
-        Readiness { ready: missing.is_empty(), missing }
+        Readiness {
+            ready: missing.is_empty(),
+            missing,
+        }
     }
 
     pub(super) fn gateway_status(&self) -> types::Status {
@@ -65,13 +69,16 @@ impl Service {
         let status = learnt.live_status().ok_or_else(|| Refusal::Unavailable {
             detail: "the data plane is away, and the ports are its own".to_owned(),
         })?;
-        let ports = status.shards.iter().flat_map(|shard| ports(shard));
+        let ports = status.shards.iter().flat_map(ports);
         let devices = status.devices.iter().map(|device| Device {
             device: device.device.clone(),
             role: device.role.clone(),
             attached: device.attached.clone(),
         });
-        Ok(PortList { items: ports.collect(), devices: devices.collect() })
+        Ok(PortList {
+            items: ports.collect(),
+            devices: devices.collect(),
+        })
     }
 
     pub(super) fn rules_of(&self, state: &Snapshot) -> Rules {
@@ -81,8 +88,9 @@ impl Service {
             let all = status.into_iter().flat_map(|status| &status.rules);
             all.filter(move |rule| rule.origin == origin)
         };
-        let mut items: Vec<types::Rule> =
-            in_force(Origin::File).map(|rule| shown(&rule.rule, Owner::File, Some(rule.packets))).collect();
+        let mut items: Vec<types::Rule> = in_force(Origin::File)
+            .map(|rule| shown(&rule.rule, Owner::File, Some(rule.packets)))
+            .collect();
         let counted: Vec<_> = in_force(Origin::Control).collect();
         items.extend(state.rules.items.iter().enumerate().map(|(place, rule)| {
             let counted = counted.get(place).filter(|known| known.rule == *rule);
@@ -140,7 +148,11 @@ impl Service {
                 tx_bps,
                 latency_ms: shown.live.latency_ms,
             });
-            for network in known.allowed_ips().iter().filter(|p| **p != weir_abi::prefix::Prefix::host(p.address())) {
+            for network in known
+                .allowed_ips()
+                .iter()
+                .filter(|p| **p != weir_abi::prefix::Prefix::host(p.address()))
+            {
                 let network = network.to_string();
                 links.push(link(&id, &network));
                 nodes.push(node(network, NodeKind::Network));
@@ -153,12 +165,23 @@ impl Service {
                 ..node(id, NodeKind::Peer)
             });
         }
-        Topology { nodes, links, left_out }
+        Topology {
+            nodes,
+            links,
+            left_out,
+        }
     }
 }
 
 fn node(id: String, kind: NodeKind) -> TopologyNode {
-    TopologyNode { label: id.clone(), id, kind, public_key: None, state: None, groups: Vec::new() }
+    TopologyNode {
+        label: id.clone(),
+        id,
+        kind,
+        public_key: None,
+        state: None,
+        groups: Vec::new(),
+    }
 }
 
 fn link(from: &str, to: &str) -> TopologyLink {

@@ -18,8 +18,13 @@ pub fn page(
     let wanted = query.q.as_ref().map(|text| text.to_lowercase());
     let matching = all(published, learnt).into_iter().filter(|known| {
         query.owner.is_none_or(|owner| owner == known.owner())
-            && query.group.as_ref().is_none_or(|group| known.groups().contains(group))
-            && query.state.is_none_or(|state| state == state_of(known, published, learnt))
+            && query
+                .group
+                .as_ref()
+                .is_none_or(|group| known.groups().contains(group))
+            && query
+                .state
+                .is_none_or(|state| state == state_of(known, published, learnt))
             && wanted.as_ref().is_none_or(|text| matches(known, text))
     });
     let keyed = matching.map(|known| {
@@ -32,7 +37,10 @@ pub fn page(
 
 fn state_of(known: &Known, published: &Published, learnt: &Learnt) -> PeerState {
     let key = known.key();
-    match learnt.peer(&key).filter(|_| !published.conflicts.contains_key(&key)) {
+    match learnt
+        .peer(&key)
+        .filter(|_| !published.conflicts.contains_key(&key))
+    {
         Some(peer) => peer_state(peer.state),
         None => PeerState::Absent,
     }
@@ -48,8 +56,13 @@ fn matches(known: &Known, text: &str) -> bool {
     known.name().is_some_and(has)
         || known.groups().iter().any(|group| has(group))
         || has(notes)
-        || known.allowed_ips().iter().any(|prefix| prefix.to_string().contains(text))
-        || known.endpoint().is_some_and(|endpoint| has(&endpoint.to_string()))
+        || known
+            .allowed_ips()
+            .iter()
+            .any(|prefix| prefix.to_string().contains(text))
+        || known
+            .endpoint()
+            .is_some_and(|endpoint| has(&endpoint.to_string()))
         || has(&known.key().to_string())
 }
 
@@ -65,9 +78,11 @@ fn sort_key(
         PeerSort::Name => known.name().unwrap_or_default().to_lowercase().into_bytes(),
         PeerSort::PublicKey => known.key().to_string().into_bytes(),
         PeerSort::State => vec![state_of(known, published, learnt) as u8],
-        PeerSort::LastHandshake => {
-            number(learnt.peer(&known.key()).map_or(0, |peer| peer.last_handshake_unix_ns))
-        }
+        PeerSort::LastHandshake => number(
+            learnt
+                .peer(&known.key())
+                .map_or(0, |peer| peer.last_handshake_unix_ns),
+        ),
         PeerSort::RxBytes => number(totals(known).0),
         PeerSort::TxBytes => number(totals(known).1),
         PeerSort::CreatedAt => match known {

@@ -82,7 +82,7 @@ impl Service {
             polling: parts.polling,
             store: parts.store,
             totals: parts.totals,
-            metrics: Metrics::default(),
+            metrics: Metrics,
             dataplane: parts.dataplane,
             first_password: parts.first_password,
             used: Mutex::default(),
@@ -111,7 +111,9 @@ impl Service {
 
     /// The same for one change without options.
     async fn plainly(&self, by: (Actor, Source), change: Change) -> Reply {
-        self.owner.change(vec![change.into()], by, Wanted::default()).await
+        self.owner
+            .change(vec![change.into()], by, Wanted::default())
+            .await
     }
 }
 
@@ -124,7 +126,9 @@ fn outcome<T>(
     made: impl FnOnce(&Done) -> Answer<T>,
 ) -> Answer<Outcome<T>> {
     if options.dry_run {
-        return Ok(Outcome::WouldMake(Diff { diff: present::diff(done.differences) }));
+        return Ok(Outcome::WouldMake(Diff {
+            diff: present::diff(done.differences),
+        }));
     }
     let value = made(&done)?;
     let pending = done.pending.as_ref().map(|change| types::PendingChange {
@@ -134,7 +138,12 @@ fn outcome<T>(
         reverts_at: change.reverts_at,
         diff: present::diff(done.differences.clone()),
     });
-    Ok(Outcome::Made(Made { value, created, etag, pending }))
+    Ok(Outcome::Made(Made {
+        value,
+        created,
+        etag,
+        pending,
+    }))
 }
 
 /// Who asks, as the audit log has it.
@@ -184,7 +193,9 @@ impl Backend for Service {
 
     async fn metrics(&self) -> Answer<String> {
         self.polling.fresh(&self.world, LIST_AGE).await;
-        self.metrics.text(&self.world, &self.totals).map_err(Refusal::Internal)
+        self.metrics
+            .text(&self.world, &self.totals)
+            .map_err(Refusal::Internal)
     }
 
     fn events(&self) -> &Hub {
@@ -236,7 +247,9 @@ impl Backend for Service {
 
     async fn delete_peer(&self, by: &Caller, options: &Options, key: Key) -> Answer<Outcome<()>> {
         let changes = vec![Change::RemovePeer(key.0).into()];
-        let done = self.change(by, options, changes, Some(Expect::Peer(key.0))).await?;
+        let done = self
+            .change(by, options, changes, Some(Expect::Peer(key.0)))
+            .await?;
         outcome(options, done, None, false, |_| Ok(()))
     }
 
@@ -281,7 +294,10 @@ impl Backend for Service {
         self.polling.fresh(&self.world, LIST_AGE).await;
         let published = self.published();
         let etag = etags::rules(&published.state);
-        Ok(Versioned { value: self.rules_of(&published.state), etag })
+        Ok(Versioned {
+            value: self.rules_of(&published.state),
+            etag,
+        })
     }
 
     async fn put_rules(
@@ -294,7 +310,9 @@ impl Backend for Service {
         let changes = vec![Change::Rules(items).into()];
         let done = self.change(by, options, changes, Some(Expect::Rules)).await?;
         let etag = etags::rules(&done.state);
-        outcome(options, done, Some(etag), false, |done| Ok(self.rules_of(&done.state)))
+        outcome(options, done, Some(etag), false, |done| {
+            Ok(self.rules_of(&done.state))
+        })
     }
 
     async fn status(&self) -> Answer<Status> {
@@ -313,11 +331,16 @@ impl Backend for Service {
     }
 
     async fn alerts(&self) -> Answer<Alerts> {
-        Ok(Alerts { items: self.world.alerts.list() })
+        Ok(Alerts {
+            items: self.world.alerts.list(),
+        })
     }
 
     async fn throughput(&self) -> Answer<Throughput> {
-        Ok(Throughput { step_s: 1, points: self.world.throughput().points() })
+        Ok(Throughput {
+            step_s: 1,
+            points: self.world.throughput().points(),
+        })
     }
 
     async fn audit(&self, query: &AuditQuery, page: &PageRequest) -> Answer<AuditEntries> {
@@ -367,13 +390,22 @@ impl Backend for Service {
 
     async fn users(&self) -> Answer<Users> {
         let published = self.published();
-        Ok(Users { items: published.state.users.values().map(access::user).collect() })
+        Ok(Users {
+            items: published.state.users.values().map(access::user).collect(),
+        })
     }
 
     async fn user(&self, name: &str) -> Answer<Versioned<User>> {
         let published = self.published();
-        let user = published.state.users.get(name).ok_or(Refusal::NotFound { what: "user" })?;
-        Ok(Versioned { value: access::user(user), etag: etags::user(user) })
+        let user = published
+            .state
+            .users
+            .get(name)
+            .ok_or(Refusal::NotFound { what: "user" })?;
+        Ok(Versioned {
+            value: access::user(user),
+            etag: etags::user(user),
+        })
     }
 
     async fn create_user(&self, by: &Caller, options: &Options, user: NewUser) -> Answer<Outcome<User>> {
@@ -392,7 +424,9 @@ impl Backend for Service {
 
     async fn delete_user(&self, by: &Caller, options: &Options, name: &str) -> Answer<Outcome<()>> {
         let changes = vec![Change::RemoveUser(name.to_owned()).into()];
-        let done = self.change(by, options, changes, Some(Expect::User(name.to_owned()))).await?;
+        let done = self
+            .change(by, options, changes, Some(Expect::User(name.to_owned())))
+            .await?;
         outcome(options, done, None, false, |_| Ok(()))
     }
 
@@ -408,7 +442,9 @@ impl Backend for Service {
     }
 
     async fn tokens(&self) -> Answer<Tokens> {
-        Ok(Tokens { items: self.token_list() })
+        Ok(Tokens {
+            items: self.token_list(),
+        })
     }
 
     async fn create_token(
@@ -433,7 +469,10 @@ impl Backend for Service {
     async fn settings(&self) -> Answer<Versioned<Settings>> {
         let published = self.published();
         let settings = &published.state.settings;
-        Ok(Versioned { value: access::settings(settings), etag: etags::settings(settings) })
+        Ok(Versioned {
+            value: access::settings(settings),
+            etag: etags::settings(settings),
+        })
     }
 
     async fn put_settings(
@@ -446,7 +485,9 @@ impl Backend for Service {
         let changes = vec![Change::Settings(access::settings_record(&settings, &known)).into()];
         let done = self.change(by, options, changes, Some(Expect::Settings)).await?;
         let etag = etags::settings(&done.state.settings);
-        outcome(options, done, Some(etag), false, |done| Ok(access::settings(&done.state.settings)))
+        outcome(options, done, Some(etag), false, |done| {
+            Ok(access::settings(&done.state.settings))
+        })
     }
 
     async fn backup(&self, by: &Caller, input: BackupInput) -> Answer<Vec<u8>> {

@@ -75,7 +75,9 @@ impl Service {
         if private.is_some() && self.published().facts.public_key.is_none() {
             let detail = "the gateway's own key is not known until the data plane was met, and the client's \
                           configuration names it; start the data plane, or give the peer's public key";
-            return Err(Refusal::Unavailable { detail: detail.to_owned() });
+            return Err(Refusal::Unavailable {
+                detail: detail.to_owned(),
+            });
         }
         let key = given.or_else(|| private.as_ref().map(public_key));
         let key = key.expect("either a key was given or one was made");
@@ -86,11 +88,17 @@ impl Service {
             let config = private.and_then(|private_key| {
                 let peer = done.state.peer(&key)?;
                 let preshared_key = peer.preshared_key.clone();
-                let secrets = ClientSecrets { private_key: Some(private_key), preshared_key };
+                let secrets = ClientSecrets {
+                    private_key: Some(private_key),
+                    preshared_key,
+                };
                 client_config(&done.facts, peer, secrets, full_tunnel)
             });
             let config = config.map(|text| text.to_string());
-            Ok(PeerCreated { peer: self.after(done, &key)?, config })
+            Ok(PeerCreated {
+                peer: self.after(done, &key)?,
+                config,
+            })
         })
     }
 
@@ -101,7 +109,9 @@ impl Service {
         key: Key,
         change: Change,
     ) -> Answer<Outcome<Peer>> {
-        let done = self.change(by, options, vec![change.into()], Some(Expect::Peer(key.0))).await?;
+        let done = self
+            .change(by, options, vec![change.into()], Some(Expect::Peer(key.0)))
+            .await?;
         let etag = super::etags::peer(&done.state, &done.facts, &key.0);
         let created = done.counts[0] > 0;
         outcome(options, done, etag, created, |done| self.after(done, &key.0))
@@ -123,13 +133,20 @@ impl Service {
                 }
                 BulkOperation::Delete { public_key } => Change::RemovePeer(public_key.0),
             };
-            Placed { within: format!("operations[{place}].peer"), change }
+            Placed {
+                within: format!("operations[{place}].peer"),
+                change,
+            }
         };
         let changes = operations.into_iter().enumerate().map(placed).collect();
         let done = self.change(by, options, changes, None).await?;
         outcome(options, done, None, false, |done| {
             let [created, changed, removed] = done.counts;
-            Ok(BulkDone { created, changed, removed })
+            Ok(BulkDone {
+                created,
+                changed,
+                removed,
+            })
         })
     }
 
@@ -145,7 +162,12 @@ impl Service {
         if let Some(peer) = published.state.peer(key) {
             return Ok((**peer).clone());
         }
-        let file = published.facts.file.peers.get(key).ok_or(Refusal::NotFound { what: "peer" })?;
+        let file = published
+            .facts
+            .file
+            .peers
+            .get(key)
+            .ok_or(Refusal::NotFound { what: "peer" })?;
         Ok(record::Peer {
             name: file.name.clone(),
             groups: file.groups.clone(),
@@ -168,16 +190,27 @@ impl Service {
         key: Key,
     ) -> Answer<Outcome<PeerConfig>> {
         let preshared_key = PresharedKey::from_bytes(clock::random());
-        let edit = PeerEdit { preshared_key: Some(Some(preshared_key.clone())), ..PeerEdit::default() };
+        let edit = PeerEdit {
+            preshared_key: Some(Some(preshared_key.clone())),
+            ..PeerEdit::default()
+        };
         if self.published().facts.public_key.is_none() {
             return Err(no_gateway());
         }
         let changes = vec![Change::PatchPeer(key.0, edit).into()];
-        let done = self.change(by, options, changes, Some(Expect::Peer(key.0))).await?;
+        let done = self
+            .change(by, options, changes, Some(Expect::Peer(key.0)))
+            .await?;
         let etag = super::etags::peer(&done.state, &done.facts, &key.0);
         outcome(options, done, etag, false, |done| {
-            let peer = done.state.peer(&key.0).ok_or(Refusal::NotFound { what: "peer" })?;
-            let secrets = ClientSecrets { private_key: None, preshared_key: Some(preshared_key) };
+            let peer = done
+                .state
+                .peer(&key.0)
+                .ok_or(Refusal::NotFound { what: "peer" })?;
+            let secrets = ClientSecrets {
+                private_key: None,
+                preshared_key: Some(preshared_key),
+            };
             let text: Option<Zeroizing<String>> = client_config(&done.facts, peer, secrets, false);
             let config = text.map(|text| text.to_string()).ok_or_else(no_gateway)?;
             Ok(PeerConfig { config })
@@ -191,7 +224,11 @@ impl Service {
         let (published, learnt) = (self.published(), self.world.learnt.load_full());
         let record = published.state.peer(&key.0);
         if record.is_none() && status.is_none() && !published.facts.file.peers.contains_key(&key.0) {
-            let called = learnt.status.iter().flat_map(|s| &s.refused).any(|r| r.peer == Some(key.0));
+            let called = learnt
+                .status
+                .iter()
+                .flat_map(|s| &s.refused)
+                .any(|r| r.peer == Some(key.0));
             if !called {
                 return Err(Refusal::NotFound { what: "peer" });
             }
@@ -213,25 +250,31 @@ impl Service {
         let (state, state_reason) = live.map_or((weir_api::types::PeerState::Absent, absent), |live| {
             (live.state, live.state_reason)
         });
-        Ok(Diagnosis { state, state_reason, findings, probe: probed.as_ref().map(shown_probe) })
+        Ok(Diagnosis {
+            state,
+            state_reason,
+            findings,
+            probe: probed.as_ref().map(shown_probe),
+        })
     }
 
     /// Has the data plane probe a peer; `None` where the data plane does not have it.
     async fn probe(&self, key: PublicKey) -> Answer<Option<ProbeResult>> {
         let path = self.dataplane.clone();
-        let asked = tokio::task::spawn_blocking(move || {
-            Connection::open(&path, PATIENCE)?.ask(&Request::Probe(key))
-        });
+        let asked =
+            tokio::task::spawn_blocking(move || Connection::open(&path, PATIENCE)?.ask(&Request::Probe(key)));
         match asked.await {
             Ok(Ok(Reply::Probed(result))) => Ok(Some(*result)),
             Ok(Ok(Reply::Failed(why))) => {
                 tracing::debug!("no probe of {key}: {why}");
                 Ok(None)
             }
-            Ok(Ok(_)) => Err(Refusal::Internal("an answer to another question than a probe".to_owned())),
-            Ok(Err(error)) => {
-                Err(Refusal::Unavailable { detail: format!("the data plane did not probe: {error}") })
-            }
+            Ok(Ok(_)) => Err(Refusal::Internal(
+                "an answer to another question than a probe".to_owned(),
+            )),
+            Ok(Err(error)) => Err(Refusal::Unavailable {
+                detail: format!("the data plane did not probe: {error}"),
+            }),
             Err(error) => Err(Refusal::Internal(error.to_string())),
         }
     }
@@ -239,7 +282,9 @@ impl Service {
 
 fn no_gateway() -> Refusal {
     let detail = "the gateway's own key is not known until the data plane was met; start it";
-    Refusal::Unavailable { detail: detail.to_owned() }
+    Refusal::Unavailable {
+        detail: detail.to_owned(),
+    }
 }
 
 fn finding(found: diagnose::Finding) -> Finding {
@@ -262,9 +307,11 @@ fn shown_probe(probe: &ProbeResult) -> Probe {
         ProbedHandshake::Standing => (true, None, None),
         ProbedHandshake::Completed { us } => (true, Some(ms(us)), None),
         ProbedHandshake::NoAnswer => (false, None, Some("The initiations found no answer.")),
-        ProbedHandshake::WrongPresharedKey => {
-            (false, None, Some("A response came that our preshared key does not open."))
-        }
+        ProbedHandshake::WrongPresharedKey => (
+            false,
+            None,
+            Some("A response came that our preshared key does not open."),
+        ),
         ProbedHandshake::NoEndpoint => (false, None, Some("It is not known where to send an initiation.")),
         ProbedHandshake::NoIdentity => (false, None, Some("The interface has no private key.")),
     };

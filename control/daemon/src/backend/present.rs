@@ -9,7 +9,9 @@ use weir_abi::key::PublicKey;
 use weir_abi::peer_state::PeerState as State;
 use weir_abi::refused::RefusedHandshake;
 use weir_abi::status::{Health as AbiHealth, PeerStatus};
-use weir_api::types::{self, Cidr, DiffEntry, DiffOp, Endpoint, Health, Key, Live, Owner, Peer, PeerCounts, PeerState};
+use weir_api::types::{
+    self, Cidr, DiffEntry, DiffOp, Endpoint, Health, Key, Live, Owner, Peer, PeerCounts, PeerState,
+};
 use weir_model::record;
 use weir_model::{Difference, DifferenceKind};
 
@@ -83,10 +85,15 @@ pub fn find(published: &Published, learnt: &Learnt, key: &PublicKey) -> Option<K
 
 /// Every peer.
 pub fn all(published: &Published, learnt: &Learnt) -> Vec<Known> {
-    let own = published.state.peers.values().map(|peer| Known::Store(Arc::clone(peer)));
+    let own = published
+        .state
+        .peers
+        .values()
+        .map(|peer| Known::Store(Arc::clone(peer)));
     let file = learnt.peers.values().filter(|peer| peer.origin == Origin::File);
     let file = file.filter(|peer| !published.state.peers.contains_key(&peer.public_key));
-    own.chain(file.map(|peer| Known::File(Arc::clone(peer)))).collect()
+    own.chain(file.map(|peer| Known::File(Arc::clone(peer))))
+        .collect()
 }
 
 /// A peer as the API tells it. `totals` are its bytes for life.
@@ -121,7 +128,9 @@ pub fn peer(known: &Known, published: &Published, learnt: &Learnt, totals: (u64,
         created_at: record.map(|peer| peer.created_at),
         updated_at: record.map(|peer| peer.updated_at),
         conflict,
-        live: live(status.map(|status| &**status), totals, || absent(record.map(|p| &**p), published, learnt)),
+        live: live(status.map(|status| &**status), totals, || {
+            absent(record.map(|p| &**p), published, learnt)
+        }),
     }
 }
 
@@ -218,7 +227,11 @@ pub fn counts(world: &World) -> PeerCounts {
         }
     };
     for key in published.state.peers.keys() {
-        count(learnt.peer(key).filter(|_| !published.conflicts.contains_key(key)));
+        count(
+            learnt
+                .peer(key)
+                .filter(|_| !published.conflicts.contains_key(key)),
+        );
     }
     for peer in learnt.peers.values().filter(|peer| peer.origin == Origin::File) {
         if !published.state.peers.contains_key(&peer.public_key) {

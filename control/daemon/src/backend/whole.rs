@@ -14,7 +14,9 @@ impl Service {
         let store = self.store.clone();
         let passphrase = passphrase(&input.passphrase);
         let made = tokio::task::spawn_blocking(move || store.backup(&passphrase, clock::now())).await;
-        let bytes = made.map_err(|error| Refusal::Internal(error.to_string()))?.map_err(refusal)?;
+        let bytes = made
+            .map_err(|error| Refusal::Internal(error.to_string()))?
+            .map_err(refusal)?;
         // A store that takes no entry, on a full disk, is the very one to take a backup of.
         if let Err(refusal) = self.plainly(asker(by), Change::BackupTaken).await {
             tracing::warn!("a backup is not in the audit log: {refusal}");
@@ -31,7 +33,9 @@ impl Service {
     ) -> Answer<Outcome<Restored>> {
         let passphrase = passphrase(&input.passphrase);
         let read = tokio::task::spawn_blocking(move || read_backup(&backup, &passphrase)).await;
-        let found = read.map_err(|error| Refusal::Internal(error.to_string()))?.map_err(refusal)?;
+        let found = read
+            .map_err(|error| Refusal::Internal(error.to_string()))?
+            .map_err(refusal)?;
         let state = found.state;
         let held = Restored {
             peers: state.peers.len() as u64,
@@ -55,7 +59,9 @@ impl Service {
                 before: Some(before.into()),
                 after: Some(after.into()),
             };
-            return Ok(Outcome::WouldMake(Diff { diff: counts.into_iter().map(entry).collect() }));
+            return Ok(Outcome::WouldMake(Diff {
+                diff: counts.into_iter().map(entry).collect(),
+            }));
         }
         let (actor, source) = asker(by);
         let audit = NewAuditEntry {

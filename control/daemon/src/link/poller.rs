@@ -54,8 +54,17 @@ pub struct Polled {
 pub fn channel() -> (Polling, Polled) {
     let (sender, demands) = sync_channel(WAITING_MAX);
     let (written, read) = watch::channel(0);
-    let polled = Polled { demands, read: written };
-    (Polling { demands: sender, read }, polled)
+    let polled = Polled {
+        demands,
+        read: written,
+    };
+    (
+        Polling {
+            demands: sender,
+            read,
+        },
+        polled,
+    )
 }
 
 impl Polling {
@@ -102,7 +111,15 @@ impl Poller {
         sample_every: Duration,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Self { path, world, polled, connection: None, sampler, sample_every, stop }
+        Self {
+            path,
+            world,
+            polled,
+            connection: None,
+            sampler,
+            sample_every,
+            stop,
+        }
     }
 
     /// Polls until the process is to end.
@@ -117,7 +134,9 @@ impl Poller {
             if !self.world.learnt.load().connected {
                 self.connection = None;
                 self.sampler.away(&self.world);
-                singles.into_iter().for_each(|(_, sender)| drop(sender.send(None)));
+                singles
+                    .into_iter()
+                    .for_each(|(_, sender)| drop(sender.send(None)));
                 self.polled.read.send_modify(|version| *version += 1);
                 continue;
             }
@@ -226,8 +245,12 @@ impl Poller {
         let unix_ms = u64::try_from(clock::now().as_millisecond()).unwrap_or(0);
         let point = self.world.throughput().take(&status, unix_ms);
         let status = Arc::new(status);
-        let peers = with_peers
-            .then(|| peers.into_iter().map(|peer| (peer.public_key, Arc::new(peer))).collect::<weir_model::Shared<_, _>>());
+        let peers = with_peers.then(|| {
+            peers
+                .into_iter()
+                .map(|peer| (peer.public_key, Arc::new(peer)))
+                .collect::<weir_model::Shared<_, _>>()
+        });
         self.world.learn(|learnt| {
             learnt.status = Some(Arc::clone(&status));
             learnt.status_at = Some(Instant::now());

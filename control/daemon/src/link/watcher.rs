@@ -55,7 +55,7 @@ fn follow(
         for event in events {
             tell(world, owner, event);
         }
-        reply = connection.next()?;
+        reply = connection.further()?;
     }
     Ok(())
 }
@@ -78,8 +78,13 @@ fn lost(world: &World, error: &WireError) {
 fn tell(world: &World, owner: &Asking, event: Event) {
     let at = clock::from_unix_ms(event.unix_ms).unwrap_or_else(clock::now);
     match event.what {
-        EventKind::Changed { origin: Origin::Control, .. } => {}
-        EventKind::Changed { origin, peers, rules, .. } => {
+        EventKind::Changed {
+            origin: Origin::Control,
+            ..
+        } => {}
+        EventKind::Changed {
+            origin, peers, rules, ..
+        } => {
             owner.tell(Ask::Meet);
             // What `wg` changed is told when it is in the store.
             if origin == Origin::File {
@@ -105,7 +110,9 @@ fn tell(world: &World, owner: &Asking, event: Event) {
         EventKind::UnderLoad { .. } | EventKind::Warning(_) => {}
         EventKind::Lost(count) => {
             owner.tell(Ask::Meet);
-            world.hub.publish(types::Event::Lost(LostEvents { count: Some(count) }));
+            world
+                .hub
+                .publish(types::Event::Lost(LostEvents { count: Some(count) }));
         }
     }
 }
@@ -122,7 +129,14 @@ fn peer_state(world: &World, peer: PublicKey, state: PeerState, reason: StateRea
     });
     let published = world.published.load();
     let name = published.state.peer(&peer).and_then(|record| record.name.clone());
-    let file = || published.facts.file.peers.get(&peer).and_then(|known| known.name.clone());
+    let file = || {
+        published
+            .facts
+            .file
+            .peers
+            .get(&peer)
+            .and_then(|known| known.name.clone())
+    };
     world.hub.publish(types::Event::PeerState(PeerStateChanged {
         at: clock::from_unix_ms(unix_ms).unwrap_or_else(clock::now),
         public_key: Key(peer),

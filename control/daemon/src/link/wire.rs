@@ -20,7 +20,9 @@ pub enum WireError {
     #[error("{0}")]
     Io(#[from] io::Error),
     /// The other side is of another release.
-    #[error("the data plane speaks version {0} of the protocol, expected {VERSION}; install one release of both")]
+    #[error(
+        "the data plane speaks version {0} of the protocol, expected {VERSION}; install one release of both"
+    )]
     Version(u16),
     /// A message longer than any is.
     #[error("a message of {0} bytes, expected at most {MESSAGE_MAX}")]
@@ -69,7 +71,7 @@ impl Connection {
     }
 
     /// Waits for a further message of a stream of them.
-    pub fn next(&mut self) -> Result<Reply, WireError> {
+    pub fn further(&mut self) -> Result<Reply, WireError> {
         self.receive()
     }
 

@@ -15,17 +15,32 @@ pub struct Family {
 impl Family {
     /// Something that goes up and down.
     pub fn gauge(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, kind: MetricType::GAUGE, series: Vec::new() }
+        Self {
+            name,
+            help,
+            kind: MetricType::GAUGE,
+            series: Vec::new(),
+        }
     }
 
     /// Something that only grows.
     pub fn counter(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, kind: MetricType::COUNTER, series: Vec::new() }
+        Self {
+            name,
+            help,
+            kind: MetricType::COUNTER,
+            series: Vec::new(),
+        }
     }
 
     /// Durations in seconds, counted in buckets.
     pub fn histogram(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, kind: MetricType::HISTOGRAM, series: Vec::new() }
+        Self {
+            name,
+            help,
+            kind: MetricType::HISTOGRAM,
+            series: Vec::new(),
+        }
     }
 
     /// Adds a series.

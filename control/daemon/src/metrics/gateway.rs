@@ -25,8 +25,11 @@ pub fn families(status: &Status, families: &mut Vec<Family>) {
             .with(&[], status.uptime_s as f64),
     );
     families.push(
-        Family::gauge("weir_handshake_queue", "Handshake messages that wait for the worker.")
-            .with(&[], status.handshake_queue as f64),
+        Family::gauge(
+            "weir_handshake_queue",
+            "Handshake messages that wait for the worker.",
+        )
+        .with(&[], status.handshake_queue as f64),
     );
     shards(status, families);
     ports(status, families);
@@ -36,11 +39,23 @@ pub fn families(status: &Status, families: &mut Vec<Family>) {
 fn shards(status: &Status, families: &mut Vec<Family>) {
     type Count = fn(&ShardStatus) -> u64;
     const COUNTERS: [(&str, &str, Count); 5] = [
-        ("weir_opened_packets_total", "Packets opened.", |shard| shard.opened),
-        ("weir_sealed_packets_total", "Packets sealed.", |shard| shard.sealed),
-        ("weir_handed_over_frames_total", "Frames handed to other shards.", |shard| shard.handed_over),
-        ("weir_handshakes_total", "Handshakes completed.", |shard| shard.handshakes),
-        ("weir_cookie_replies_total", "Cookie replies sent.", |shard| shard.cookie_replies),
+        ("weir_opened_packets_total", "Packets opened.", |shard| {
+            shard.opened
+        }),
+        ("weir_sealed_packets_total", "Packets sealed.", |shard| {
+            shard.sealed
+        }),
+        (
+            "weir_handed_over_frames_total",
+            "Frames handed to other shards.",
+            |shard| shard.handed_over,
+        ),
+        ("weir_handshakes_total", "Handshakes completed.", |shard| {
+            shard.handshakes
+        }),
+        ("weir_cookie_replies_total", "Cookie replies sent.", |shard| {
+            shard.cookie_replies
+        }),
     ];
     for (name, help, count) in COUNTERS {
         let mut family = Family::counter(name, help);
@@ -52,10 +67,14 @@ fn shards(status: &Status, families: &mut Vec<Family>) {
     let mut under_load = Family::gauge("weir_under_load", "Whether a shard demands cookies.");
     let mut active = Family::gauge("weir_active_peers", "Peers at home in a shard.");
     let mut drops = Family::counter("weir_drops_total", "Packets dropped, by reason.");
-    let mut packet =
-        Family::histogram("weir_packet_latency_seconds", "From a packet's receipt until it was sent.");
-    let mut handshake =
-        Family::histogram("weir_handshake_latency_seconds", "From our initiation to the response.");
+    let mut packet = Family::histogram(
+        "weir_packet_latency_seconds",
+        "From a packet's receipt until it was sent.",
+    );
+    let mut handshake = Family::histogram(
+        "weir_handshake_latency_seconds",
+        "From our initiation to the response.",
+    );
     let mut depth = Family::gauge("weir_queue_depth", "What waits in a queue.");
     let mut capacity = Family::gauge("weir_queue_capacity", "What fits into a queue.");
     for shard in &status.shards {
@@ -88,9 +107,16 @@ fn ports(status: &Status, families: &mut Vec<Family>) {
         let number = shard.shard.to_string();
         for (place, port) in shard.ports.iter().enumerate() {
             let place = place.to_string();
-            let own = [("shard", number.as_str()), ("port", place.as_str()), ("role", port.role.as_str())];
+            let own = [
+                ("shard", number.as_str()),
+                ("port", place.as_str()),
+                ("role", port.role.as_str()),
+            ];
             let queue = port.queue.as_deref().unwrap_or_default();
-            mode.add(&[&own[..], &[("mode", port.mode.as_str()), ("queue", queue)]].concat(), 1.0);
+            mode.add(
+                &[&own[..], &[("mode", port.mode.as_str()), ("queue", queue)]].concat(),
+                1.0,
+            );
             rx_frames.add(&own, port.rx_frames as f64);
             rx_bytes.add(&own, port.rx_bytes as f64);
             tx_packets.add(&own, port.tx_packets as f64);
@@ -104,11 +130,17 @@ fn ports(status: &Status, families: &mut Vec<Family>) {
 }
 
 fn devices(status: &Status, families: &mut Vec<Family>) {
-    let mut attached = Family::gauge("weir_device_info", "A device of AF_XDP, and where the XDP program runs.");
+    let mut attached = Family::gauge(
+        "weir_device_info",
+        "A device of AF_XDP, and where the XDP program runs.",
+    );
     let mut arrivals = Family::counter("weir_device_frames_total", "Frames that the XDP program judged.");
     for device in &status.devices {
         let own = [("device", device.device.as_str()), ("role", device.role.as_str())];
-        attached.add(&[&own[..], &[("attached", device.attached.as_str())]].concat(), 1.0);
+        attached.add(
+            &[&own[..], &[("attached", device.attached.as_str())]].concat(),
+            1.0,
+        );
         for arrival in &device.arrivals {
             let more = [("kind", arrival.kind.as_str()), ("fate", arrival.fate.as_str())];
             arrivals.add(&[&own[..], &more[..]].concat(), arrival.frames as f64);

@@ -42,14 +42,20 @@ pub fn families(
 }
 
 fn labelled<'a>(published: &Published, peer: &'a PeerStatus) -> Labelled<'a> {
-    let stored = published.state.peer(&peer.public_key).and_then(|record| record.name.clone());
+    let stored = published
+        .state
+        .peer(&peer.public_key)
+        .and_then(|record| record.name.clone());
     let prefixes: Vec<String> = peer.allowed_ips.iter().map(ToString::to_string).collect();
     Labelled {
         status: peer,
         key: peer.public_key.to_string(),
         name: stored.or_else(|| peer.name.clone()).unwrap_or_default(),
         allowed_ips: prefixes.join(","),
-        endpoint: peer.endpoint.map(|endpoint| endpoint.to_string()).unwrap_or_default(),
+        endpoint: peer
+            .endpoint
+            .map(|endpoint| endpoint.to_string())
+            .unwrap_or_default(),
     }
 }
 
@@ -62,9 +68,14 @@ fn dashboard(status: &Status, peers: &[Labelled<'_>], families: &mut Vec<Family>
             .with(&[("device", device), ("public_key", &key)], 1.0),
     );
     let mut info = Family::gauge("wireguard_peer_info", "A peer.");
-    let mut handshake =
-        Family::gauge("wireguard_peer_last_handshake_seconds", "When the last handshake completed, since 1970.");
-    let mut received = Family::counter("wireguard_peer_receive_bytes_total", "Bytes received from a peer.");
+    let mut handshake = Family::gauge(
+        "wireguard_peer_last_handshake_seconds",
+        "When the last handshake completed, since 1970.",
+    );
+    let mut received = Family::counter(
+        "wireguard_peer_receive_bytes_total",
+        "Bytes received from a peer.",
+    );
     let mut sent = Family::counter("wireguard_peer_transmit_bytes_total", "Bytes sent to a peer.");
     for peer in peers {
         info.add(
@@ -89,8 +100,10 @@ fn dashboard(status: &Status, peers: &[Labelled<'_>], families: &mut Vec<Family>
 fn mindflavor(status: &Status, peers: &[Labelled<'_>], families: &mut Vec<Family>) {
     let mut sent = Family::counter("wireguard_sent_bytes_total", "Bytes sent to the peer");
     let mut received = Family::counter("wireguard_received_bytes_total", "Bytes received from the peer");
-    let mut handshake =
-        Family::gauge("wireguard_latest_handshake_seconds", "When the last handshake completed, since 1970");
+    let mut handshake = Family::gauge(
+        "wireguard_latest_handshake_seconds",
+        "When the last handshake completed, since 1970",
+    );
     for peer in peers {
         let labels = [
             ("interface", status.interface.as_str()),
@@ -108,10 +121,18 @@ fn mindflavor(status: &Status, peers: &[Labelled<'_>], families: &mut Vec<Family
 fn own(peers: &[Labelled<'_>], totals: &Totals, learnt: &Learnt, families: &mut Vec<Family>) {
     let mut connected = Family::gauge("weir_peer_connected", "Whether a peer has a session.");
     let mut degraded = Family::gauge("weir_peer_degraded", "Whether something is wrong with a peer.");
-    let mut latency = Family::gauge("weir_peer_latency_seconds", "The last round trip that was measured.");
-    let mut handshake =
-        Family::gauge("weir_peer_handshake_seconds", "How long the last handshake took that we began.");
-    let mut received = Family::counter("weir_peer_received_bytes_total", "Bytes received since it is known.");
+    let mut latency = Family::gauge(
+        "weir_peer_latency_seconds",
+        "The last round trip that was measured.",
+    );
+    let mut handshake = Family::gauge(
+        "weir_peer_handshake_seconds",
+        "How long the last handshake took that we began.",
+    );
+    let mut received = Family::counter(
+        "weir_peer_received_bytes_total",
+        "Bytes received since it is known.",
+    );
     let mut sent = Family::counter("weir_peer_sent_bytes_total", "Bytes sent since it is known.");
     for peer in peers {
         let labels = [("public_key", peer.key.as_str()), ("name", peer.name.as_str())];
@@ -145,8 +166,11 @@ fn states(learnt: &Learnt, families: &mut Vec<Family>) {
 fn left_out(rest: &[(&PublicKey, &Arc<PeerStatus>)], families: &mut Vec<Family>) {
     let sum = |count: fn(&PeerStatus) -> u64| rest.iter().map(|(_, peer)| count(peer)).sum::<u64>() as f64;
     families.extend([
-        Family::gauge("weir_peers_left_out", "Peers without series of their own, as there are too many.")
-            .with(&[], rest.len() as f64),
+        Family::gauge(
+            "weir_peers_left_out",
+            "Peers without series of their own, as there are too many.",
+        )
+        .with(&[], rest.len() as f64),
         Family::gauge("weir_peers_left_out_received_bytes", "Bytes received from them.")
             .with(&[], sum(|peer| peer.rx_bytes)),
         Family::gauge("weir_peers_left_out_sent_bytes", "Bytes sent to them.")

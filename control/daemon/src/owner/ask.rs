@@ -123,7 +123,13 @@ impl Asking {
         wanted: Wanted,
     ) -> Reply {
         let (reply, answer) = oneshot::channel();
-        let ask = ChangeAsk { changes, actor, source, wanted, reply };
+        let ask = ChangeAsk {
+            changes,
+            actor,
+            source,
+            wanted,
+            reply,
+        };
         self.send(Ask::Change(Box::new(ask)))?;
         answer.await.map_err(|_| gone())?
     }
@@ -145,12 +151,17 @@ impl Asking {
 
     fn send(&self, ask: Ask) -> Result<(), Refusal> {
         self.0.try_send(ask).map_err(|error| match error {
-            TrySendError::Full(_) => Refusal::TooMany { what: "changes at once", retry_after_s: 1 },
+            TrySendError::Full(_) => Refusal::TooMany {
+                what: "changes at once",
+                retry_after_s: 1,
+            },
             TrySendError::Disconnected(_) => gone(),
         })
     }
 }
 
 fn gone() -> Refusal {
-    Refusal::Unavailable { detail: "this process is ending".to_owned() }
+    Refusal::Unavailable {
+        detail: "this process is ending".to_owned(),
+    }
 }

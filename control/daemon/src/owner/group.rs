@@ -53,7 +53,10 @@ impl Owner {
         let outcome = self.write(group.batch, group.draft, &group.peers, group.rules);
         if outcome.is_ok() {
             self.tell_data_plane(&group.peers, group.rules);
-            group.events.into_iter().for_each(|event| self.world.hub.publish(event));
+            group
+                .events
+                .into_iter()
+                .for_each(|event| self.world.hub.publish(event));
         }
         for (reply, done) in group.waiting {
             let _ = reply.send(match &outcome {
@@ -72,7 +75,11 @@ impl Owner {
             }
         }
         let now = clock::now();
-        let by = Asker { actor: ask.actor.clone(), source: ask.source, now };
+        let by = Asker {
+            actor: ask.actor.clone(),
+            source: ask.source,
+            now,
+        };
         let mut planned = plan(&group.draft, &self.facts, &ask.changes, &by).map_err(refusal)?;
         let pending = self.pending(&mut planned, &by, &ask.wanted)?;
         let done = Done {
@@ -100,7 +107,10 @@ impl Owner {
         };
         let held = planned.next.pending.len();
         if held >= weir_model::limits::PENDING_MAX {
-            return Err(Refusal::TooMany { what: "changes that wait for their confirmation", retry_after_s: 60 });
+            return Err(Refusal::TooMany {
+                what: "changes that wait for their confirmation",
+                retry_after_s: 60,
+            });
         }
         let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
         let pending = PendingChange {
@@ -139,7 +149,10 @@ impl Owner {
             }
         }
         self.note_expiries(peers);
-        if peers.iter().any(|key| self.conflicts.contains_key(key) || self.conflicting(key)) {
+        if peers
+            .iter()
+            .any(|key| self.conflicts.contains_key(key) || self.conflicting(key))
+        {
             self.find_conflicts();
         }
         self.publish();
@@ -147,7 +160,9 @@ impl Owner {
     }
 
     fn conflicting(&self, key: &PublicKey) -> bool {
-        self.state.peer(key).is_some_and(|peer| self.facts.conflict(peer).is_some())
+        self.state
+            .peer(key)
+            .is_some_and(|peer| self.facts.conflict(peer).is_some())
     }
 }
 
@@ -201,7 +216,10 @@ fn summary(planned: &Planned) -> String {
         parts.push("access rules changed".to_owned());
     }
     if parts.is_empty() {
-        let actions = planned.audit.iter().map(|entry| format!("{} {}", entry.action, entry.target));
+        let actions = planned
+            .audit
+            .iter()
+            .map(|entry| format!("{} {}", entry.action, entry.target));
         parts.extend(actions.take(3));
     }
     parts.join(", ")
@@ -213,12 +231,14 @@ pub fn refusal(refused: Refused) -> Refusal {
         Refused::Invalid(problems) => Refusal::Invalid(problems.into_iter().map(field_problem).collect()),
         Refused::Conflict(problems) => {
             let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Refusal::Conflict { detail: lines.join("; ") }
+            Refusal::Conflict {
+                detail: lines.join("; "),
+            }
         }
         Refused::NotFound { what, .. } => Refusal::NotFound { what },
-        Refused::Exists { what, name } => {
-            Refusal::Conflict { detail: format!("{what} {name} exists already; change it, or choose another") }
-        }
+        Refused::Exists { what, name } => Refusal::Conflict {
+            detail: format!("{what} {name} exists already; change it, or choose another"),
+        },
         Refused::Changed { .. } => Refusal::Precondition { etag: None },
         Refused::DeclaredInFile(key) => Refusal::ReadOnly {
             owner: Whose::File,
@@ -243,7 +263,11 @@ impl Owner {
         (actor, source): (Actor, weir_model::record::Source),
         tell: bool,
     ) -> bool {
-        let by = Asker { actor, source, now: clock::now() };
+        let by = Asker {
+            actor,
+            source,
+            now: clock::now(),
+        };
         let placed: Vec<_> = changes.into_iter().map(Into::into).collect();
         let planned = match plan(&self.state, &self.facts, &placed, &by) {
             Ok(planned) => planned,
@@ -258,8 +282,15 @@ impl Owner {
         let event = told(&planned, &by);
         let none = BTreeSet::new();
         let peers = if tell { &planned.peers } else { &none };
-        let batch = Batch { writes: planned.writes, audit: planned.audit, ..Batch::default() };
-        if self.write(batch, planned.next, peers, tell && planned.rules).is_err() {
+        let batch = Batch {
+            writes: planned.writes,
+            audit: planned.audit,
+            ..Batch::default()
+        };
+        if self
+            .write(batch, planned.next, peers, tell && planned.rules)
+            .is_err()
+        {
             return false;
         }
         if tell {

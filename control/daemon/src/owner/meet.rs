@@ -87,11 +87,17 @@ impl Owner {
         let file = Arc::new(FilePeers::new(&peers));
         self.facts = Arc::new(GatewayFacts::new(&status, file, self.endpoint.as_ref()));
         self.find_conflicts();
-        let peers: Shared<_, Arc<PeerStatus>> =
-            peers.into_iter().map(|peer| (peer.public_key, Arc::new(peer))).collect();
+        let peers: Shared<_, Arc<PeerStatus>> = peers
+            .into_iter()
+            .map(|peer| (peer.public_key, Arc::new(peer)))
+            .collect();
         let status = Arc::new(status);
         if !self.world.learnt.load().connected {
-            tracing::info!("the data plane of {} answers, revision {}", status.interface, status.revision.0);
+            tracing::info!(
+                "the data plane of {} answers, revision {}",
+                status.interface,
+                status.revision.0
+            );
         }
         self.world.learn(|learnt| {
             learnt.connected = true;
@@ -126,8 +132,15 @@ impl Owner {
         if !same_boot {
             self.seen_stored = false;
         }
-        self.seen = Some(DataPlaneSeen { boot_id: found.boot_id, revision: found.revision });
-        let message = Message { peers: result.pushed, rules: result.rules, everything: result.everything };
+        self.seen = Some(DataPlaneSeen {
+            boot_id: found.boot_id,
+            revision: found.revision,
+        });
+        let message = Message {
+            peers: result.pushed,
+            rules: result.rules,
+            everything: result.everything,
+        };
         let told = self.tell(&message);
         match told {
             Told::Agreed => self.recovered = false,
@@ -143,13 +156,23 @@ impl Owner {
     /// a removal by `wg`.
     fn keep_outstanding(&mut self) {
         let out = self.conflicts.keys().chain(self.refused.keys());
-        let keys = out.copied().map(OutboxKey::Peer).filter(|key| !self.outbox.contains_key(key));
+        let keys = out
+            .copied()
+            .map(OutboxKey::Peer)
+            .filter(|key| !self.outbox.contains_key(key));
         let keys: Vec<OutboxKey> = keys.collect();
         if keys.is_empty() {
             return;
         }
-        let batch = Batch { outbox: keys.clone(), ..Batch::default() };
-        let number = self.commit(batch).ok().flatten().map_or(CommitNumber(0), |committed| committed.number);
+        let batch = Batch {
+            outbox: keys.clone(),
+            ..Batch::default()
+        };
+        let number = self
+            .commit(batch)
+            .ok()
+            .flatten()
+            .map_or(CommitNumber(0), |committed| committed.number);
         self.outbox.extend(keys.into_iter().map(|key| (key, number)));
     }
 
@@ -166,6 +189,8 @@ impl Owner {
             peer: Some(*key),
         });
         let observed: Vec<Observed> = observed.collect();
-        self.world.alerts.observe("conflicts", observed, clock::now(), &self.world.hub);
+        self.world
+            .alerts
+            .observe("conflicts", observed, clock::now(), &self.world.hub);
     }
 }

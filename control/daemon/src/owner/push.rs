@@ -45,13 +45,20 @@ impl Owner {
         // An endpoint that goes can be told by a whole declaration alone; the last status says what is configured there.
         let learnt = self.world.learnt.load();
         let configured = |key: &PublicKey| {
-            learnt.peers.get(key).is_some_and(|peer| peer.configured_endpoint.is_some())
+            learnt
+                .peers
+                .get(key)
+                .is_some_and(|peer| peer.configured_endpoint.is_some())
         };
         let loses = |key: &PublicKey| {
             self.state.peer(key).is_some_and(|peer| peer.endpoint.is_none()) && configured(key)
         };
         let everything = peers.iter().any(loses);
-        let message = Message { peers: peers.clone(), rules, everything };
+        let message = Message {
+            peers: peers.clone(),
+            rules,
+            everything,
+        };
         match self.tell(&message) {
             Told::Agreed => self.publish(),
             Told::Stale => self.meet(),
@@ -64,7 +71,11 @@ impl Owner {
         for _ in 0..REFUSALS_MAX {
             let set = self.change_set(message);
             let empty = set.changes.is_empty();
-            let reply = if empty { Ok(Reply::Done(self.revision())) } else { self.ask(&Request::Apply(set)) };
+            let reply = if empty {
+                Ok(Reply::Done(self.revision()))
+            } else {
+                self.ask(&Request::Apply(set))
+            };
             match reply {
                 Ok(Reply::Done(revision)) => {
                     self.agreed(message, revision);
@@ -115,13 +126,20 @@ impl Owner {
             let gone = message.peers.iter().filter(|key| self.is_to_go(key));
             changes.extend(gone.map(|key| Change::RemovePeer(*key)));
         } else {
-            let told = message.peers.iter().filter(|key| self.in_force(key).is_some() || self.is_to_go(key));
+            let told = message
+                .peers
+                .iter()
+                .filter(|key| self.in_force(key).is_some() || self.is_to_go(key));
             changes.extend(told.map(|key| pushed(*key, self.in_force(key).map(|peer| &**peer))));
         }
         if message.rules && self.rules_refused.is_none() {
             changes.push(Change::ReplaceRules(self.state.rules.items.clone()));
         }
-        ChangeSet { base: Some(self.revision()), origin: Origin::Control, changes }
+        ChangeSet {
+            base: Some(self.revision()),
+            origin: Origin::Control,
+            changes,
+        }
     }
 
     /// Whether the data plane is to lose a peer that is not the file's.

@@ -17,7 +17,11 @@ impl Owner {
     }
 
     fn reverts(&mut self, now: Timestamp) {
-        let due = self.state.pending.values().filter(|change| change.reverts_at <= now);
+        let due = self
+            .state
+            .pending
+            .values()
+            .filter(|change| change.reverts_at <= now);
         let due: Vec<_> = due.map(|change| change.id).collect();
         for id in due {
             tracing::info!("change {id} was not confirmed and reverts");
@@ -43,7 +47,12 @@ impl Owner {
     /// When the next peer expires.
     pub(super) fn first_expiry(&self) -> Option<Timestamp> {
         let after = self.expired_until;
-        self.state.peers.values().filter_map(|peer| peer.expires_at).filter(|at| after < *at).min()
+        self.state
+            .peers
+            .values()
+            .filter_map(|peer| peer.expires_at)
+            .filter(|at| after < *at)
+            .min()
     }
 
     /// Takes into account what these peers say now; that one of them expires later than before is found when it is due.

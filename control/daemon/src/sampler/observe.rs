@@ -36,10 +36,16 @@ pub struct Rates {
 
 impl Rates {
     /// Takes an overview, and says which rates are above their thresholds.
-    pub fn observe(&mut self, status: &Status, thresholds: &AlertThresholds, now: Timestamp) -> Vec<Observed> {
+    pub fn observe(
+        &mut self,
+        status: &Status,
+        thresholds: &AlertThresholds,
+        now: Timestamp,
+    ) -> Vec<Observed> {
         let unix_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
         let current = Counted::new(status, unix_ms);
-        self.readings.retain(|old| old.boot_id == current.boot_id && old.unix_ms + WINDOW_MS >= unix_ms);
+        self.readings
+            .retain(|old| old.boot_id == current.boot_id && old.unix_ms + WINDOW_MS >= unix_ms);
         let first = self.readings.first().copied();
         self.readings.push(current);
         let Some(first) = first.filter(|first| first.unix_ms < unix_ms) else {
@@ -82,7 +88,10 @@ impl Rates {
             "Many packets fail authentication",
             "Somebody forges packets, or a device on the way damages them.",
         );
-        let (dropped, received) = (grown(current.dropped, first.dropped), grown(current.received, first.received));
+        let (dropped, received) = (
+            grown(current.dropped, first.dropped),
+            grown(current.received, first.received),
+        );
         let per_mille = (1000 * dropped).checked_div(received).unwrap_or(0);
         if dropped >= 100 && per_mille > u64::from(thresholds.drops_per_mille) {
             observed.push(Observed {
@@ -101,7 +110,11 @@ impl Rates {
 
 impl Counted {
     fn new(status: &Status, unix_ms: u64) -> Self {
-        let mut sum = Self { unix_ms, boot_id: status.boot_id, ..Self::default() };
+        let mut sum = Self {
+            unix_ms,
+            boot_id: status.boot_id,
+            ..Self::default()
+        };
         sum.refused = status.refused.iter().map(|refused| refused.count).sum();
         for shard in &status.shards {
             sum.cookies += shard.cookie_replies;
@@ -160,7 +173,9 @@ pub fn peers<'a>(
 fn gone_peer(peer: &PeerStatus, published: &Published) -> Observed {
     let key = peer.public_key;
     let stored = published.state.peer(&key).and_then(|record| record.name.clone());
-    let name = stored.or_else(|| peer.name.clone()).unwrap_or_else(|| key.to_string());
+    let name = stored
+        .or_else(|| peer.name.clone())
+        .unwrap_or_else(|| key.to_string());
     let since = clock::from_unix_ms(peer.state_since_unix_ms);
     let since = since.map_or_else(String::new, |at| format!(" since {at}"));
     Observed {
@@ -179,7 +194,11 @@ pub fn expiring(published: &Published, thresholds: &AlertThresholds, now: Timest
     let ahead = SignedDuration::from_hours(24 * i64::from(thresholds.expiry_days));
     let until = now.checked_add(ahead).unwrap_or(Timestamp::MAX);
     let soon = |at: Option<Timestamp>| at.filter(|at| now < *at && *at <= until);
-    let tokens = published.state.tokens.values().filter_map(|token| Some((token, soon(token.expires_at)?)));
+    let tokens = published
+        .state
+        .tokens
+        .values()
+        .filter_map(|token| Some((token, soon(token.expires_at)?)));
     let tokens = tokens.map(|(token, at)| Observed {
         id: format!("expiry/token/{}", token.id),
         severity: Severity::Info,
@@ -195,7 +214,10 @@ pub fn expiring(published: &Published, thresholds: &AlertThresholds, now: Timest
         id: format!("expiry/peer/{}", peer.public_key),
         severity: Severity::Info,
         kind: "peer_expires",
-        summary: format!("Peer {} expires soon", peer.name.as_deref().unwrap_or("without a name")),
+        summary: format!(
+            "Peer {} expires soon",
+            peer.name.as_deref().unwrap_or("without a name")
+        ),
         detail: format!("It expires at {at}."),
         remedy: "Give it another time to expire, if it is to stay.",
         peer: Some(peer.public_key),

@@ -50,11 +50,16 @@ struct Samples {
 impl Totals {
     /// Totals that go on from what the store has.
     pub fn new(store: Store) -> Self {
-        Self { store, sampled: Mutex::default() }
+        Self {
+            store,
+            sampled: Mutex::default(),
+        }
     }
 
     fn samples(&self) -> MutexGuard<'_, Samples> {
-        self.sampled.lock().expect("nothing that holds the samples panics")
+        self.sampled
+            .lock()
+            .expect("nothing that holds the samples panics")
     }
 
     /// Takes the counters of all peers.
@@ -66,14 +71,16 @@ impl Totals {
     ) {
         let mut samples = self.samples();
         let anew = samples.boot_id != boot_id;
-        let since = samples.at.map(|at| now.duration_since(at).as_secs_f64()).filter(|s| !anew && *s > 0.0);
+        let since = samples
+            .at
+            .map(|at| now.duration_since(at).as_secs_f64())
+            .filter(|s| !anew && *s > 0.0);
         let before = std::mem::take(&mut samples.peers);
         let mut observations = Vec::with_capacity(before.len());
         for peer in peers {
             let known = before.get(&peer.public_key).copied();
-            let rate = |now: u64, then: u64| {
-                since.map_or(0, |s| (8.0 * now.saturating_sub(then) as f64 / s) as u64)
-            };
+            let rate =
+                |now: u64, then: u64| since.map_or(0, |s| (8.0 * now.saturating_sub(then) as f64 / s) as u64);
             let sampled = Sampled {
                 rx_bytes: peer.rx_bytes,
                 tx_bytes: peer.tx_bytes,
@@ -120,7 +127,10 @@ impl Totals {
     /// Bits a second received and sent between the last two samples.
     pub fn rates(&self, key: &PublicKey) -> (u64, u64) {
         let samples = self.samples();
-        samples.peers.get(key).map_or((0, 0), |sampled| (sampled.rx_bps, sampled.tx_bps))
+        samples
+            .peers
+            .get(key)
+            .map_or((0, 0), |sampled| (sampled.rx_bps, sampled.tx_bps))
     }
 
     /// A peer's history.
@@ -132,14 +142,26 @@ impl Totals {
             HistoryRange::Month => (Resolution::Hour, 24 * 30),
         };
         let to = crate::clock::now();
-        let from = to.checked_sub(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::UNIX_EPOCH);
-        let points =
-            reading(&self.store, move |store| store.history().series(&key, resolution, from, to)).await?;
+        let from = to
+            .checked_sub(SignedDuration::from_hours(hours))
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let points = reading(&self.store, move |store| {
+            store.history().series(&key, resolution, from, to)
+        })
+        .await?;
         let point = |point: weir_store::Point| {
             let at = u64::try_from(point.unix_s).unwrap_or(0);
-            [at, point.sums.rx_bytes, point.sums.tx_bytes, point.sums.handshakes.into()]
+            [
+                at,
+                point.sums.rx_bytes,
+                point.sums.tx_bytes,
+                point.sums.handshakes.into(),
+            ]
         };
-        Ok(History { step_s: resolution.step_s(), points: points.into_iter().map(point).collect() })
+        Ok(History {
+            step_s: resolution.step_s(),
+            points: points.into_iter().map(point).collect(),
+        })
     }
 
     /// What each of these peers came to in a period, those of whom nothing was heard among them.

@@ -47,7 +47,10 @@ pub async fn serve(listener: impl Listener, router: Router, mut stop: watch::Rec
     loop {
         let permit = Arc::clone(&permits);
         let next = async {
-            let permit = permit.acquire_owned().await.expect("the semaphore is never closed");
+            let permit = permit
+                .acquire_owned()
+                .await
+                .expect("the semaphore is never closed");
             (listener.accept().await, permit)
         };
         let (accepted, permit) = tokio::select! {
@@ -91,7 +94,10 @@ async fn converse(
     });
     let mut builder = Builder::new(TokioExecutor::new());
     let timer = TokioTimer::new();
-    builder.http1().timer(timer.clone()).header_read_timeout(HEAD_PATIENCE);
+    builder
+        .http1()
+        .timer(timer.clone())
+        .header_read_timeout(HEAD_PATIENCE);
     builder.http2().timer(timer).max_concurrent_streams(STREAMS_MAX);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);

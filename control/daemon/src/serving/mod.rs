@@ -106,7 +106,12 @@ impl Bound {
         if local.is_none() && plain.is_empty() && tls.is_empty() {
             return Err(ServingError::Nowhere);
         }
-        Ok(Self { local, plain, tls, certificate })
+        Ok(Self {
+            local,
+            plain,
+            tls,
+            certificate,
+        })
     }
 
     /// The URLs of the page.
@@ -114,7 +119,9 @@ impl Bound {
         let plain = self.plain.iter().filter_map(|listener| listener.address().ok());
         let tls = self.tls.iter().filter_map(|listener| listener.address().ok());
         let plain = plain.map(|address| format!("http://{address}/"));
-        plain.chain(tls.map(|address| format!("https://{address}/"))).collect()
+        plain
+            .chain(tls.map(|address| format!("https://{address}/")))
+            .collect()
     }
 
     /// Serves on all of them until `stop` says so.

@@ -24,12 +24,19 @@ pub async fn serve(uri: Uri) -> Response<Body> {
             let kind = mime_guess::from_path(path).first_or_octet_stream();
             // Their names change with what is in them.
             let lasting = path.starts_with("assets/");
-            let cache = if lasting { "public, max-age=31536000, immutable" } else { "no-cache" };
+            let cache = if lasting {
+                "public, max-age=31536000, immutable"
+            } else {
+                "no-cache"
+            };
             answer(StatusCode::OK, kind.as_ref(), cache, file.data.into_owned())
         }
-        None if path.starts_with("assets/") || path.starts_with("v1/") => {
-            answer(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", "no-store", b"not found\n".to_vec())
-        }
+        None if path.starts_with("assets/") || path.starts_with("v1/") => answer(
+            StatusCode::NOT_FOUND,
+            "text/plain; charset=utf-8",
+            "no-store",
+            b"not found\n".to_vec(),
+        ),
         None => {
             let document = Built::get("index.html").map(|file| file.data.into_owned());
             let document = document.unwrap_or_else(|| MISSING.as_bytes().to_vec());

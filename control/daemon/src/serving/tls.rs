@@ -74,8 +74,8 @@ impl Certificate {
         let first = chain
             .first()
             .ok_or_else(|| refused(cert, CHAIN, "no certificate".to_owned()))?;
-        let (_, parsed) = X509Certificate::from_der(first)
-            .map_err(|error| refused(cert, CHAIN, error.to_string()))?;
+        let (_, parsed) =
+            X509Certificate::from_der(first).map_err(|error| refused(cert, CHAIN, error.to_string()))?;
         let not_after_unix_s = parsed.validity().not_after.timestamp();
         let private = PrivateKeyDer::from_pem_file(key)
             .map_err(|error| refused(key, "a private key", error.to_string()))?;

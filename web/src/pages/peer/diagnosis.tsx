@@ -39,12 +39,12 @@ export function Diagnosis({ peer }: { peer: Peer }): JSX.Element {
         <button type="button" class="button" aria-disabled={busy !== null} onClick={() => void ask(false)}>
           <Icon name="search" /> {busy === "look" ? "Looking…" : "Diagnose"}
         </button>
-        {may("peers:read") && (
+        {may("peers:write") && (
           <button type="button" class="button" aria-disabled={busy !== null} onClick={() => void ask(true)}>
             {busy === "probe" ? "Probing, up to 5 s…" : "Diagnose with a probe"}
           </button>
         )}
-        <span class="muted small">A probe begins a handshake and sends echos through the tunnel.</span>
+        {may("peers:write") && <span class="muted small">A probe begins a handshake and sends echos through the tunnel.</span>}
       </div>
       <div aria-live="polite" class="stack tight">
         {error !== null && <Failure error={error} />}

@@ -27,7 +27,9 @@ export function PeerPage({ publicKey }: { publicKey: string }): JSX.Element {
   const path = `/peers/${keyToPath(publicKey)}`;
   const loaded = useLoad(path, (signal) => read<Peer>(path, { signal }));
   const [live, setLive] = useState<Live | null>(null);
+  const there = loaded.data !== null;
   useEffect(() => {
+    if (!there) return;
     followPeer(publicKey);
     const ends = [
       listen("peer", (event) => event.public_key === publicKey && setLive(event.live)),
@@ -39,7 +41,7 @@ export function PeerPage({ publicKey }: { publicKey: string }): JSX.Element {
       followPeer(null);
       for (const end of ends) end();
     };
-  }, [publicKey]);
+  }, [publicKey, there]);
   const last = changes.value.last;
   useEffect(() => {
     if (changes.value.turn > 0 && (!last?.peers || last.peers.includes(publicKey))) loaded.reload();

@@ -88,7 +88,7 @@ function SettingsForm({ values, etag, reload }: { values: Values; etag: string |
           <h2 id="sessions-h">Sessions</h2>
           <div class="fields">
             <Text label="Ends after, hours" name="session_hours" value={draft.session_hours} onChange={(text) => set({ session_hours: text })} faults={sending.faults} help="However busy." input={number} />
-            <Text label="Ends unused after, minutes" name="session_idle_minutes" value={draft.session_idle_minutes} onChange={(text) => set({ session_idle_minutes: text })} faults={sending.faults} help="An open page counts as use." input={number} />
+            <Text label="Ends unused after, minutes" name="session_idle_minutes" value={draft.session_idle_minutes} onChange={(text) => set({ session_idle_minutes: text })} faults={sending.faults} help="Counted from the last request." input={number} />
           </div>
         </section>
         <section class="card stack" aria-labelledby="metrics-h">
