@@ -74,7 +74,8 @@ pub(crate) async fn idempotent(
     let Some(name) = idempotency_key(request.headers())?.filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
-    let key = key(&known.caller.actor.to_string(), &request.uri().to_string(), name);
+    let actor = known.caller.actor.to_string();
+    let key = key(&actor, &request.uri().to_string(), name);
     let limit = body::body_max(&request);
     let (parts, content) = request.into_parts();
     let content = body::read(content, limit).await?;
