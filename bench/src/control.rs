@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::api::Api;
 use crate::{LabError, Namespace, Process, Result, Topology, programs, wait};
 
@@ -91,6 +93,13 @@ impl Control {
             Some(mut process) => process.kill().map(drop),
             None => Ok(()),
         }
+    }
+
+    /// Ends it in an orderly way, as an upgrade does.
+    pub fn stop(&mut self) -> Result<()> {
+        let mut process = self.process.take().expect("it runs until it is killed");
+        process.signal(Signal::SIGTERM)?;
+        process.wait(START_LIMIT).map(drop)
     }
 
     /// Kills it as `kill -9` does, starts it anew, and waits until it is ready.

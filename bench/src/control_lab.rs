@@ -40,7 +40,8 @@ pub struct ControlLab {
     pub control: Control,
     /// The gateway.
     pub gateway: Configured,
-    clients: AtomicU8,
+    networks: AtomicU8,
+    peers: AtomicU8,
     // Last, because fields are dropped in this order.
     topology: Arc<Topology>,
 }
@@ -96,7 +97,8 @@ impl ControlLab {
         Ok(Self {
             control: Control::prepare(&topology, &host, &interface)?,
             gateway,
-            clients: AtomicU8::new(0),
+            networks: AtomicU8::new(0),
+            peers: AtomicU8::new(0),
             topology,
         })
     }
@@ -163,7 +165,7 @@ impl ControlLab {
 
     /// A network of a client's own, joined to the gateway, whose default route leads there.
     pub fn network(&self) -> Result<Namespace> {
-        let number = self.clients.fetch_add(1, Ordering::Relaxed);
+        let number = self.networks.fetch_add(1, Ordering::Relaxed);
         let namespace = self.topology.namespace(&format!("client{number}"))?;
         let addresses = [2, 1].map(|host| format!("100.64.{number}.{host}/24"));
         let port = format!("wan{number}");
@@ -190,7 +192,9 @@ impl ControlLab {
 
     /// Has wireguard-go, the stock peer, use a configuration in a namespace. Nothing says that it works.
     pub fn use_conf(&self, namespace: &Namespace, conf: &ClientConf) -> Result<Peer> {
-        let peer = Peer::start(&self.topology, namespace, "cl", Implementation::WireguardGo)?;
+        // All namespaces share one folder of sockets named after interfaces.
+        let label = format!("c{}", self.peers.fetch_add(1, Ordering::Relaxed));
+        let peer = Peer::start(&self.topology, namespace, &label, Implementation::WireguardGo)?;
         conf.bring_up(&peer)?;
         Ok(peer)
     }

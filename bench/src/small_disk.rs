@@ -92,8 +92,7 @@ impl SmallDisk {
             .map_err(LabError::io(format!("free {}", self.folder.display())))
     }
 
-    /// Has it refuse every write, those to files that are open too, or take them again. What a process has open for writing
-    /// must not hinder that, so this is the superblock's doing, not the mount's.
+    /// Has it refuse every write, or take them again. It is refused while a process has a file open for writing.
     pub fn set_read_only(&self, read_only: bool) -> Result<()> {
         let flags = if read_only {
             MsFlags::MS_RDONLY

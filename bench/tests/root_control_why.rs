@@ -115,7 +115,7 @@ fn a_peer_that_nobody_knows() {
     wait::until_true("the refusal of the unknown key", LIMIT, || {
         refused(&lab, "unknown_peer")
             .iter()
-            .any(|refused| refused["public_key"] == key.as_str())
+            .any(|refused| refused["peer"] == key.as_str())
     })
     .unwrap();
     named(&lab, &gone.key, false, "unknown_peer", "certain");
