@@ -23,6 +23,7 @@ pub struct Configured {
     namespace: Namespace,
     interface: String,
     file: PathBuf,
+    arguments: Vec<String>,
     process: Option<Process>,
 }
 
@@ -30,7 +31,21 @@ impl Configured {
     /// Starts a gateway on `interface`, a name of [`Topology::interface`], with this `weir.toml`, which begins with
     /// [`Configured::head`], and waits until it answers.
     pub fn start(topology: &Topology, namespace: &Namespace, interface: &str, toml: &str) -> Result<Self> {
-        Self::start_by(topology, namespace, interface, toml, &mut program()?)
+        Self::start_with(topology, namespace, interface, toml, &[])
+    }
+
+    /// Starts it with more arguments, which every restart has too.
+    pub fn start_with(
+        topology: &Topology,
+        namespace: &Namespace,
+        interface: &str,
+        toml: &str,
+        arguments: &[&str],
+    ) -> Result<Self> {
+        let mut gateway = Self::new(topology, namespace, interface, arguments);
+        gateway.write(toml)?;
+        gateway.launch(topology, &mut program()?)?;
+        Ok(gateway)
     }
 
     /// Starts it by a command that becomes `weir-dataplane`, such as one that first gives up privileges. A restart is
@@ -42,12 +57,7 @@ impl Configured {
         toml: &str,
         command: &mut Command,
     ) -> Result<Self> {
-        let mut gateway = Self {
-            namespace: namespace.clone(),
-            interface: interface.to_owned(),
-            file: topology.folder().join(format!("{interface}.toml")),
-            process: None,
-        };
+        let mut gateway = Self::new(topology, namespace, interface, &[]);
         gateway.write(toml)?;
         gateway.launch(topology, command)?;
         Ok(gateway)
@@ -125,8 +135,18 @@ impl Configured {
             .run(programs::tool("wg")?.args(arguments.split_whitespace()))
     }
 
+    fn new(topology: &Topology, namespace: &Namespace, interface: &str, arguments: &[&str]) -> Self {
+        Self {
+            namespace: namespace.clone(),
+            interface: interface.to_owned(),
+            file: topology.folder().join(format!("{interface}.toml")),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            process: None,
+        }
+    }
+
     fn launch(&mut self, topology: &Topology, command: &mut Command) -> Result<()> {
-        command.arg("--config").arg(&self.file);
+        command.args(&self.arguments).arg("--config").arg(&self.file);
         let mut process = topology.start(&self.namespace, "weir-dataplane", command)?;
         let pid = process.pid();
         let ended = wait::until("the gateway's answer", START_LIMIT, || match process.ended() {

@@ -54,6 +54,16 @@ pub enum LabError {
         /// What it printed.
         output: String,
     },
+    /// The API answered otherwise than expected.
+    #[error("{request}: answered {status}: {body}")]
+    Answered {
+        /// The request's method and path.
+        request: String,
+        /// The answer's status.
+        status: u16,
+        /// The answer's body.
+        body: String,
+    },
     /// Bytes arrived, but not those that were sent.
     #[error("transfer with seed {seed}: {received} of {sent} bytes arrived, and their checksum differs")]
     Corrupt {

@@ -10,9 +10,14 @@
 //! calls these programs directly, never a shell, and no crate of the product depends on it.
 #![deny(unsafe_code)] // not forbidden: the time-stamp counter is read by an instruction
 
+pub mod api;
 pub mod bench;
+pub mod churn;
+pub mod client_conf;
 pub mod configured;
 pub mod configured_lab;
+pub mod control;
+pub mod control_lab;
 pub mod counted;
 pub mod device_config;
 mod error;
@@ -28,6 +33,7 @@ mod ping;
 mod private_file;
 mod process;
 pub mod programs;
+pub mod small_disk;
 mod topology;
 mod traceroute;
 pub mod transfer;

@@ -203,6 +203,11 @@ impl Peer {
         self.with_conf("syncconf", device)
     }
 
+    /// Replaces its whole configuration by a text that `wg setconf` reads.
+    pub fn set_conf(&self, text: &str) -> Result<()> {
+        self.with_text("setconf", text)
+    }
+
     /// Gives it an address with a prefix length: `10.0.0.1/24`.
     pub fn address(&self, address: &str) -> Result<()> {
         self.ip(&format!("address add {address} dev {}", self.interface))
@@ -291,7 +296,11 @@ impl Peer {
     }
 
     fn with_conf(&self, verb: &str, device: &DeviceConfig) -> Result<()> {
-        private_file::write(&self.conf, &device.expose_conf())?;
+        self.with_text(verb, &device.expose_conf())
+    }
+
+    fn with_text(&self, verb: &str, text: &str) -> Result<()> {
+        private_file::write(&self.conf, text)?;
         self.wg(&format!("{verb} {} {}", self.interface, self.conf.display()))
             .map(drop)
     }

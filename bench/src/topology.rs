@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -59,6 +59,15 @@ impl Topology {
     /// A folder only root reads, for keys, configurations and logs; removed with the topology.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// A folder that only this user reads, for a process without privileges; removed with the topology.
+    pub fn folder_for(&self, label: &str, uid: u32) -> Result<PathBuf> {
+        let folder = PathBuf::from(format!("{}-{label}", self.folder.display()));
+        let made = DirBuilder::new().mode(0o700).create(&folder);
+        made.and_then(|()| chown(&folder, Some(uid), Some(uid)))
+            .map_err(LabError::io(format!("create {}", folder.display())))?;
+        Ok(folder)
     }
 
     /// Makes a namespace named `weir-PID-NUMBER-LABEL`, its loopback up.
@@ -131,8 +140,15 @@ impl Topology {
                 let _ = fs::remove_file(&socket);
             }
         }
-        // A file that cannot be removed is found by the next topology.
-        let _ = fs::remove_dir_all(&self.folder);
+        let own = self.folder.as_os_str().as_encoded_bytes();
+        for folder in entries(&std::env::temp_dir()) {
+            // Those of others begin alike: weir-7-1 and weir-7-10.
+            let rest = folder.as_os_str().as_encoded_bytes().strip_prefix(own);
+            if rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'-') {
+                // A file that cannot be removed is found by the next topology.
+                let _ = fs::remove_dir_all(&folder);
+            }
+        }
     }
 
     fn interface_prefix(&self) -> String {

@@ -39,6 +39,8 @@ pub enum Measure {
     Bursts,
     /// Packets carried over AF_XDP by one shard with each AEAD back end. It has a report of its own.
     Backends,
+    /// The control process with ten thousand peers: changes, memory, pages. It has a report of its own.
+    Control,
 }
 
 /// One value of one round.
@@ -52,7 +54,7 @@ pub(super) struct Sample {
 
 impl Measure {
     /// All of them, in the order in which they are taken.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Tcp,
         Self::Udp,
         Self::Cpu,
@@ -66,6 +68,7 @@ impl Measure {
         Self::Engine,
         Self::Bursts,
         Self::Backends,
+        Self::Control,
     ];
 
     /// The name by which it is asked for.
@@ -84,6 +87,7 @@ impl Measure {
             Self::Engine => "engine",
             Self::Bursts => "bursts",
             Self::Backends => "backends",
+            Self::Control => "control",
         }
     }
 
@@ -94,7 +98,10 @@ impl Measure {
 
     /// Whether implementations take their turns in it. The others measure what only Weir has.
     pub(super) fn has_contenders(self) -> bool {
-        !matches!(self, Self::Xdp | Self::Engine | Self::Bursts | Self::Backends)
+        !matches!(
+            self,
+            Self::Xdp | Self::Engine | Self::Bursts | Self::Backends | Self::Control
+        )
     }
 
     /// Whether it has a meaning for a contender.
@@ -102,7 +109,7 @@ impl Measure {
         match self {
             Self::Tcp | Self::Udp | Self::Latency => true,
             Self::Cpu | Self::Idle | Self::Gateway | Self::Memory => contender != Contender::Veth,
-            Self::Xdp | Self::Engine | Self::Bursts | Self::Backends => false,
+            Self::Xdp | Self::Engine | Self::Bursts | Self::Backends | Self::Control => false,
             // The others keep buffers and tasks for each peer, and are not made for a million; none has control's socket.
             Self::Million | Self::Changes => contender == Contender::Tunnel(Implementation::Weir),
         }
@@ -118,9 +125,8 @@ impl Measure {
             (Self::Tcp, _) => tcp::take(stage, settings, contender),
             (Self::Udp, _) => udp::take(stage, settings, contender),
             (Self::Latency, _) => latency::take(stage, settings, contender),
-            (Self::Xdp | Self::Engine | Self::Bursts | Self::Backends, _) | (_, Contender::Veth) => {
-                Ok(Vec::new())
-            }
+            (Self::Xdp | Self::Engine | Self::Bursts | Self::Backends | Self::Control, _)
+            | (_, Contender::Veth) => Ok(Vec::new()),
             (Self::Cpu, Contender::Tunnel(_)) => cpu::take(stage, settings, contender),
             (Self::Idle, Contender::Tunnel(tunnel)) => idle::take(stage, settings, tunnel),
             (Self::Gateway, Contender::Tunnel(tunnel)) => forwarding::take(stage, settings, tunnel),

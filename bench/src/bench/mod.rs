@@ -4,10 +4,11 @@
 //!
 //! The binary `bench` calls [`Settings::read`] and [`run`]; the modules measure one thing each. What only Weir can do,
 //! packets over AF_XDP, is measured beside a bare forwarder, by load and by AEAD back end, in `xdp`, and the engine alone
-//! in [`engine`], each with a report of its own.
+//! in [`engine`], each with a report of its own, as has the process of `control`.
 
 mod changes;
 mod contender;
+mod control;
 mod cores;
 mod counters;
 mod cpu;
@@ -57,12 +58,14 @@ pub struct Reports {
     pub bursts: Option<Findings>,
     /// AEAD back ends in a gateway.
     pub backends: Option<Findings>,
+    /// The control process.
+    pub control: Option<Findings>,
 }
 
 impl Reports {
     /// All tables.
     pub fn markdown(&self) -> String {
-        let findings = [&self.bursts, &self.backends];
+        let findings = [&self.bursts, &self.backends, &self.control];
         let texts: Vec<String> = [
             self.gateway.as_ref().map(Report::markdown),
             self.xdp.as_ref().map(XdpReport::markdown),
@@ -77,7 +80,7 @@ impl Reports {
 
     /// Writes them, and every round in JSON, into a folder and returns the files' paths.
     pub fn write(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        let findings = [&self.bursts, &self.backends];
+        let findings = [&self.bursts, &self.backends, &self.control];
         let written: Vec<_> = [
             self.gateway.as_ref().map(|report| report.write(folder)),
             self.xdp.as_ref().map(|report| report.write(folder)),
@@ -96,6 +99,7 @@ impl Reports {
             && self.xdp.as_ref().is_none_or(XdpReport::is_whole)
             && self.bursts.as_ref().is_none_or(Findings::is_whole)
             && self.backends.as_ref().is_none_or(Findings::is_whole)
+            && self.control.as_ref().is_none_or(Findings::is_whole)
     }
 }
 
@@ -111,12 +115,14 @@ pub fn run(settings: &Settings) -> Result<Reports> {
     let bursts = asked(|&measure| measure == Measure::Bursts).then(|| xdp::run_bursts(settings, &stage));
     let backends =
         asked(|&measure| measure == Measure::Backends).then(|| xdp::run_backends(settings, &stage));
+    let control = asked(|&measure| measure == Measure::Control).then(|| control::run(settings, &stage));
     Ok(Reports {
         gateway,
         xdp,
         engine,
         bursts,
         backends,
+        control,
     })
 }
 

@@ -25,7 +25,7 @@ async fn main() {
     let fake = Fake::new();
     let token = secret::new_token().expect("random bytes");
     fake.held().tokens.push(TokenRecord {
-        id: "c1".to_owned(),
+        id: "schemathesis".to_owned(),
         hash: secret::hash(&token),
         name: "schemathesis".to_owned(),
         role: Role::Administrator,

@@ -55,8 +55,8 @@ impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Actor::User(name) => write!(f, "user:{name}"),
-            Actor::Token { name, .. } => write!(f, "token:{name}"),
-            Actor::Unix(uid) => write!(f, "unix:{uid}"),
+            Actor::Token { id, .. } => write!(f, "token:{id}"),
+            Actor::Unix(uid) => write!(f, "uid:{uid}"),
         }
     }
 }

@@ -26,8 +26,11 @@ pub const CURSOR_MAX: usize = 1024;
 /// Bytes of the text that a query searches for at most.
 pub const QUERY_TEXT_MAX: usize = 256;
 
-/// How long a request may take. Diagnoses with a probe take 5 s; reading the audit log may take longer.
+/// How long a request may take. Diagnoses with a probe take 5 s.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a request may take that reads or writes everything that is kept.
+pub const SLOW_REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Events kept for those who come back.
 pub const EVENT_RING: usize = 4096;

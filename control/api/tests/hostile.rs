@@ -182,7 +182,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     // Catches a body that brings the server to its knees instead of being refused, on any route.
     #[test]

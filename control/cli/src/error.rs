@@ -44,6 +44,12 @@ pub enum Failure {
     /// The data plane could not be asked.
     #[error(transparent)]
     Ipc(#[from] crate::ipc::IpcError),
+    /// The control process could not be asked, or refused.
+    #[error(transparent)]
+    Control(#[from] crate::control::ControlError),
+    /// Given up at a prompt.
+    #[error("given up; nothing was changed")]
+    GivenUp,
     /// Standard output or input failed.
     #[error("standard input or output: {0}")]
     Stdio(io::Error),

@@ -140,9 +140,7 @@ pub fn replace(path: &Path, text: &str) -> Outcome<()> {
 /// Writes a new file of mode 0600, which a power cut later does not take; one that is there already is left alone and an
 /// error.
 pub fn create_private(path: &Path, text: &str) -> Outcome<()> {
-    let mut file = private()
-        .open(path)
-        .map_err(Failure::file(path, "cannot be created"))?;
+    let mut file = new_private(path)?;
     let written = file
         .write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
@@ -153,6 +151,40 @@ pub fn create_private(path: &Path, text: &str) -> Outcome<()> {
     written.map_err(Failure::file(path, "cannot be written"))
 }
 
+/// Opens a new file of mode 0600; one that is there already is left alone and an error.
+pub fn new_private(path: &Path) -> Outcome<File> {
+    private()
+        .open(path)
+        .map_err(Failure::file(path, "cannot be created"))
+}
+
+/// Files that go again unless everything succeeded.
+#[derive(Default)]
+pub struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// Writes a new file of mode 0600.
+    pub fn create(&mut self, path: &Path, text: &str) -> Outcome<()> {
+        create_private(path, text)?;
+        self.0.push(path.to_owned());
+        Ok(())
+    }
+
+    /// They stay.
+    pub fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // The failure that leads here is the one to be told.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 /// Makes a folder of mode 0700, and those above it, where they are missing.
 pub fn create_private_folder(path: &Path) -> Outcome<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -161,7 +193,7 @@ pub fn create_private_folder(path: &Path) -> Outcome<()> {
 }
 
 /// Puts the name of a file on the disk: its content alone is found by nobody.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }

@@ -112,7 +112,8 @@ fn refusal(reply: Reply) -> IpcError {
     }
 }
 
-fn socket(directory: &Path, interface: &str) -> PathBuf {
+/// Where the data plane of `interface` listens.
+pub fn socket(directory: &Path, interface: &str) -> PathBuf {
     directory.join(format!("{interface}.sock"))
 }
 

@@ -1,5 +1,6 @@
 //! Words, colours and tables for terminals.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write as _};
 
 /// Whether colours are wanted on standard output: it is a terminal, and NO_COLOR is not set.
@@ -19,7 +20,16 @@ fn wants_colours(stream: &impl IsTerminal) -> bool {
 /// Says what went wrong, on standard error, each line by the program's name.
 pub fn complain(message: &str) {
     for line in message.lines() {
-        say(&format!("weir: {line}"));
+        say(&format!("weir: {}", printable(line)));
+    }
+}
+
+/// `text` without characters that a terminal takes for commands: names, notes and reasons may come from anywhere.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(char::is_control) {
+        Cow::Owned(text.replace(char::is_control, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
@@ -68,7 +78,10 @@ impl Table {
     }
 
     pub fn row(&mut self, cells: Vec<(String, Tone)>) {
-        self.rows.push(cells);
+        let printable = cells
+            .into_iter()
+            .map(|(cell, tone)| (printable(&cell).into_owned(), tone));
+        self.rows.push(printable.collect());
     }
 
     /// The lines, each behind two spaces; nothing where there is only the header.
@@ -163,6 +176,14 @@ mod tests {
         ] {
             assert_eq!(duration(seconds), text);
         }
+    }
+
+    // Catches a peer's name that clears the screen of whoever lists it, or forges a row.
+    #[test]
+    fn cells_command_no_terminal() {
+        let mut table = Table::new(&["A"]);
+        table.row(vec![("x\x1b[2J\ny\u{9b}".to_owned(), Tone::Plain)]);
+        assert_eq!(table.render(false), "  A\n  x\u{fffd}[2J\u{fffd}y\u{fffd}\n");
     }
 
     #[test]

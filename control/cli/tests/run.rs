@@ -1,7 +1,10 @@
-//! `weir run` with a data plane that this program plays itself: started with `--config`, it answers on the socket until
-//! it is told to stop. Where the capability to make devices is missing, that this is said is what is tested.
+//! `weir run` with a data plane and a control process that this program plays itself: started with `--config` the one, with
+//! `--interface` the other, it answers on a socket until it is told to stop. Where the capability to make devices is
+//! missing, that this is said is what is tested.
 
 mod common;
+#[path = "run/control.rs"]
+mod control;
 
 use common::*;
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -28,6 +31,9 @@ fn main() -> ExitCode {
     if args.get(1).is_some_and(|a| a == "--config") {
         return play(Path::new(&args[2]));
     }
+    if args.get(1).is_some_and(|a| a == "--interface") {
+        return control::play(&args);
+    }
     // Test runners ask for a list first.
     if args.iter().any(|a| a == "--list") {
         return ExitCode::SUCCESS;
@@ -38,6 +44,7 @@ fn main() -> ExitCode {
         obstacles_are_said_before_anything_is_written();
         the_data_plane_s_own_failure_is_handed_on();
         a_killed_data_plane_is_said();
+        control::cases();
     } else {
         missing_privileges_are_said();
     }
@@ -78,8 +85,10 @@ fn play(config: &Path) -> ExitCode {
     let _gateway = FakeGateway::start_at(&socket, weir_abi::VERSION, move |_| {
         Reply::Status(Box::new(status.clone()))
     });
+    control::note(config, &format!("data plane {}", std::process::id()));
     let signal = wanted.wait().expect("a signal comes");
     assert_eq!(signal, Signal::SIGINT);
+    control::note(config, "data plane told to stop");
     fs::remove_file(socket).expect("the socket is removed");
     ExitCode::from(ENDED)
 }
@@ -120,7 +129,7 @@ fn command(place: &Place, more: &[&str]) -> std::process::Command {
     let own = std::env::current_exe().expect("this program");
     let mut command = place.command(&["run", "--config", "etc/weir.toml", "--interface", "weirtest0"]);
     command
-        .args(["--dataplane", own.to_str().expect("UTF-8")])
+        .args(["--no-control", "--dataplane", own.to_str().expect("UTF-8")])
         .args(more);
     command.arg("--run-directory").arg(place.path("etc"));
     command
@@ -271,6 +280,7 @@ fn obstacles_are_said_before_anything_is_written() {
         "lo",
         "--port",
         &free_port(),
+        "--no-control",
         "--dataplane",
         "x",
     ]);
@@ -279,6 +289,7 @@ fn obstacles_are_said_before_anything_is_written() {
         "run",
         "--config",
         "etc/weir.toml",
+        "--no-control",
         "--endpoint",
         "a b",
         "--port",

@@ -6,41 +6,8 @@ use common::*;
 use std::time::{SystemTime, UNIX_EPOCH};
 use weir_abi::desired::Origin;
 use weir_abi::ipc::Reply;
-use weir_abi::key::PublicKey;
-use weir_abi::peer_state::{PeerState, StateReason};
 use weir_abi::rule::{Action, Rule};
-use weir_abi::status::{
-    ArrivalStatus, DeviceStatus, Health, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status,
-};
-
-fn peer(name: Option<&str>, health: Health, trouble: Option<&str>) -> PeerStatus {
-    PeerStatus {
-        public_key: PublicKey::from_bytes([2; 32]),
-        name: name.map(str::to_owned),
-        groups: Vec::new(),
-        origin: Origin::File,
-        has_preshared_key: true,
-        configured_endpoint: Some("later.example.org:1".parse().expect("an endpoint")),
-        endpoint: None,
-        allowed_ips: vec!["10.77.0.2/32".parse().expect("a prefix")],
-        persistent_keepalive: Some(25),
-        last_handshake_unix_ns: 0,
-        rx_bytes: 3 << 30,
-        tx_bytes: 512,
-        state: PeerState::Init,
-        state_since_unix_ms: 0,
-        state_reason: StateReason::NeverTried,
-        handshake_us: None,
-        latency_us: None,
-        initiations_received: 0,
-        responses_sent: 0,
-        unconfirmed_responses: 0,
-        last_refusal: None,
-        health,
-        trouble: trouble.map(str::to_owned),
-        shard: Some(0),
-    }
-}
+use weir_abi::status::{ArrivalStatus, DeviceStatus, Health, PortStatus, RuleStatus, ShardStatus, Status};
 
 fn busy() -> Status {
     let port = PortStatus {
@@ -68,7 +35,7 @@ fn busy() -> Status {
         .duration_since(UNIX_EPOCH)
         .expect("after 1970")
         .as_nanos() as u64;
-    let mut ada = peer(Some("ada"), Health::Healthy, None);
+    let mut ada = peer_status(Some("ada"), Health::Healthy, None);
     ada.endpoint = Some("192.0.2.9:7777".parse().expect("an address"));
     ada.last_handshake_unix_ns = now - 65_000_000_000;
     let rules = [(Some("web"), Action::Accept, 31), (None, Action::Deny, 17)];
@@ -108,7 +75,7 @@ fn busy() -> Status {
         ],
         peers: vec![
             ada,
-            peer(None, Health::Degraded, Some("no answer to 5 initiations")),
+            peer_status(None, Health::Degraded, Some("no answer to 5 initiations")),
         ],
         ..status("weirtest")
     }

@@ -62,6 +62,28 @@ pub(crate) fn newest(directory: &Path, key: &SealingKey) -> Result<Newest, Store
     Ok((best, faults))
 }
 
+/// Seals a copy with another key, in its place.
+pub(crate) fn seal_anew(
+    path: &Path,
+    algorithm: Algorithm,
+    from: &SealingKey,
+    to: &SealingKey,
+) -> Result<(), StoreError> {
+    let contents = read(path, from)?;
+    let bytes = archive::write(&contents, algorithm, &Key::Sealing(to), Cost::BACKUP);
+    let made = files::write_beside(path, &bytes).map_err(|error| StoreError::from_io(path, error))?;
+    files::put_in_place(&made, path)
+}
+
+/// Whether the copy opens with the key.
+pub(crate) fn opens(path: &Path, key: &SealingKey) -> Result<bool, StoreError> {
+    match read(path, key) {
+        Ok(_) => Ok(true),
+        Err(StoreError::WrongKey { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 fn read(path: &Path, key: &SealingKey) -> Result<Contents, StoreError> {
     let failed = |error| StoreError::from_io(path, error);
     let length = fs::metadata(path).map_err(failed)?.len();

@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use crate::error::StoreError;
+
 /// Records and the audit log.
 pub(crate) const STATE: &str = "state.weir";
 
@@ -45,8 +47,12 @@ pub(crate) fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<PathBuf> {
         .truncate(true)
         .mode(0o600)
         .open(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // What is left of it would keep a full disk full. Where that fails as well, the next one is written over it.
+        fs::remove_file(&partial).ok();
+        return Err(error);
+    }
     Ok(partial)
 }
 
@@ -55,6 +61,13 @@ pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     PathBuf::from(name)
+}
+
+/// Renames a file that was made beside `path` to it, durably.
+pub(crate) fn put_in_place(made: &Path, path: &Path) -> Result<(), StoreError> {
+    fs::rename(made, path)
+        .and_then(|()| sync_directory(path))
+        .map_err(|error| StoreError::from_io(path, error))
 }
 
 /// Renames a file that was found damaged, so that it is kept; one kept before gives way to it.

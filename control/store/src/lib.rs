@@ -16,7 +16,10 @@ mod contents;
 mod copy;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
+mod key_change;
 mod records;
 mod recovery;
 mod report;
@@ -29,6 +32,7 @@ pub use backup::{BackupError, PASSPHRASE_MIN, Passphrase, Restored, read_backup}
 pub use batch::{Batch, Committed};
 pub use error::StoreError;
 pub use history::{History, Observation, Point, Resolution, Sums, Totals};
+pub use key_change::change_sealing_key;
 pub use report::{Found, OpenReport, Opened, Recovery};
 pub use sealing::{Algorithm, KeyId, KeyOrigin, SealingKey, SealingKeyError};
 pub use store::Store;

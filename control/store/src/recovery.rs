@@ -52,8 +52,10 @@ pub(crate) fn recover(place: &Place<'_>, error: &StoreError, now: Timestamp) -> 
     append_entry(&mut contents, &recovery, now);
     // Numbers of commits that are lost are not given again: what the data plane was told of them is no confirmation.
     contents.commit = CommitNumber(contents.commit.0.max(last.map_or(0, |last| last.0)) + 1);
+    // Until the new file is whole, the damaged one stays where it is: its records may be the only ones.
+    let made = StateFile::make_beside(&path, place.key, place.algorithm, &contents)?;
     recovery.kept = keep(&path)?;
-    StateFile::make(&path, place.key, place.algorithm, &contents)?;
+    files::put_in_place(&made, &path)?;
     Ok(recovery)
 }
 

@@ -1,6 +1,7 @@
 //! The store: opening, committing, reading the audit log, keeping copies.
 
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -46,6 +47,8 @@ struct Shared {
     file: RwLock<Option<StateFile>>,
     writer: Mutex<Writer>,
     history: History,
+    /// Held while a copy is written: two at once would write into one file.
+    copying: Mutex<()>,
     /// Keeps other processes out; let go when the last clone is dropped.
     _lock: File,
 }
@@ -90,7 +93,8 @@ impl Store {
         };
         let (found, mode) = match mode {
             None if is_fresh => {
-                StateFile::make(&path, &key, algorithm, &Contents::empty(now))?;
+                let made = StateFile::make_beside(&path, &key, algorithm, &Contents::empty(now))?;
+                files::put_in_place(&made, &path)?;
                 (Found::Fresh, Mode::Durable)
             }
             None => {
@@ -125,6 +129,7 @@ impl Store {
                 copied_at: now,
             }),
             history,
+            copying: Mutex::new(()),
             _lock: lock,
         };
         let report = OpenReport {
@@ -203,6 +208,7 @@ impl Store {
     /// Writes the last good copy; the one that was it becomes the one before. Takes long enough (some 50 ms at 10,000
     /// peers) to be called from a thread of its own; commits go on meanwhile.
     pub fn keep_copy(&self, now: Timestamp) -> Result<(), StoreError> {
+        let _alone = self.shared.copying.lock().unwrap_or_else(PoisonError::into_inner);
         let uncopied = self.writer().uncopied;
         let contents = self.contents(now)?;
         let shared = &self.shared;
@@ -250,9 +256,10 @@ impl Store {
 
     fn reading<T>(&self, read: impl FnOnce(&StateFile) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let file = self.file();
-        let file = file
-            .as_ref()
-            .ok_or_else(|| StoreError::ReadOnly(self.shared.path.clone()))?;
+        let file = file.as_ref().ok_or_else(|| StoreError::Io {
+            path: self.shared.path.clone(),
+            source: io::Error::other("it could not be opened again after a write failed"),
+        })?;
         read(file)
     }
 
@@ -380,7 +387,7 @@ fn make_directory(directory: &Path) -> Result<(), StoreError> {
         .map_err(|error| StoreError::from_io(directory, error))
 }
 
-fn lock(directory: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock(directory: &Path) -> Result<File, StoreError> {
     let path = directory.join(files::LOCK);
     let existing = File::options().read(true).open(&path);
     let file = existing.or_else(|_| {

@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use common::{at, declare, entry, key, open, peer, user};
 use weir_model::record::{CommitNumber, OutboxKey, State, Write};
-use weir_store::{Algorithm, Batch, Found, KeyOrigin, SealingKey, SealingKeyError, Store, StoreError};
+use weir_store::{
+    Algorithm, Batch, Found, KeyOrigin, SealingKey, SealingKeyError, Store, StoreError, change_sealing_key,
+};
 
 // Catches a record that is lost, or changed, between a commit and the next start; and a state in memory that goes another
 // way than the file.
@@ -231,4 +233,33 @@ fn an_empty_batch_is_no_commit() {
     assert!(opened.state == State::default());
     let committed = opened.store.commit(&Batch::default()).unwrap();
     assert_eq!(committed.number, CommitNumber(0));
+}
+
+// Catches a key that still opens what it was changed for, records that are lost with it, and a change that cannot be
+// finished after it was interrupted.
+#[test]
+fn the_sealing_key_can_be_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).store;
+    store.commit(&declare(0..20)).unwrap();
+    store.keep_copy(at(1)).unwrap();
+    store.close(at(2)).unwrap();
+    let (old, new) = (key(), SealingKey::from_bytes([2; 32]));
+    let before = fs::read(directory.path().join("state.weir")).unwrap();
+    change_sealing_key(directory.path(), &old, &new).unwrap();
+    // As if it had been interrupted before the store.
+    fs::write(directory.path().join("state.weir"), before).unwrap();
+    change_sealing_key(directory.path(), &old, &new).unwrap();
+    let refused = Store::open(directory.path(), old, at(3)).err();
+    assert!(
+        matches!(refused, Some(StoreError::WrongKey { .. })),
+        "{refused:?}"
+    );
+    let opened = Store::open(directory.path(), new.clone(), at(3)).unwrap();
+    assert!(matches!(opened.report.found, Found::Intact) && opened.report.history_lost.is_none());
+    assert_eq!(opened.state.peers.len(), 20);
+    drop(opened);
+    fs::remove_file(directory.path().join("state.weir")).unwrap();
+    let opened = Store::open(directory.path(), new, at(3)).unwrap();
+    assert_eq!(opened.state.peers.len(), 20, "the copy was not changed");
 }

@@ -1,7 +1,7 @@
 // What operators do, as they do it.
 
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import jsQR from "jsqr";
@@ -9,6 +9,7 @@ import { PNG } from "pngjs";
 import { api, axe, BASE, go, heard, open, passwordNow, signIn, start, stop, USER } from "./browser.mjs";
 
 const PICTURES = process.env.WEIR_PICTURES ?? fileURLToPath(new URL("../../../target/web/", import.meta.url));
+const KEPT_CONF = process.env.WEIR_KEPT_CONF;
 const STAMP = Date.now().toString(36);
 const REFUSED = /Failed to load resource: the server responded with a status of (400|401|409|412|422)|ERR_FAILED|ERR_INTERNET_DISCONNECTED/;
 
@@ -58,7 +59,9 @@ describe("what operators do", () => {
     await page.waitForFunction(() => document.activeElement?.tagName === "H1");
 
     const conf = await page.locator("[data-secret=conf]").textContent();
-    made.push((await api(page, "GET", `/peers?q=${name}`)).items[0].public_key);
+    // Behind the page of a laboratory a client is brought up by what the QR code says.
+    if (KEPT_CONF) writeFileSync(KEPT_CONF, conf, { mode: 0o600 });
+    else made.push((await api(page, "GET", `/peers?q=${name}`)).items[0].public_key);
     assert.match(conf, /^\[Interface\]\nPrivateKey = [A-Za-z0-9+/]{43}=\n/);
     assert.match(conf, /AllowedIPs = 0\.0\.0\.0\/0/, "the choice by the arrow key was taken");
     const picture = PNG.sync.read(await page.getByRole("img", { name: /QR code/ }).screenshot());

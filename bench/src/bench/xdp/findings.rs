@@ -33,7 +33,7 @@ struct Entry {
 }
 
 impl Findings {
-    pub(super) fn new(settings: &Settings, measure: &'static str, title: &'static str) -> Self {
+    pub(in crate::bench) fn new(settings: &Settings, measure: &'static str, title: &'static str) -> Self {
         Self {
             settings: settings.clone(),
             measure,
@@ -45,7 +45,7 @@ impl Findings {
     }
 
     /// Adds one round's value to a row and a column.
-    pub(super) fn add(&mut self, case: &str, measure: &str, unit: &'static str, value: f64) {
+    pub(in crate::bench) fn add(&mut self, case: &str, measure: &str, unit: &'static str, value: f64) {
         let known = self
             .entries
             .iter_mut()
@@ -62,14 +62,14 @@ impl Findings {
     }
 
     /// Adds what could not be taken, and why.
-    pub(super) fn failed(&mut self, what: &str, error: &LabError) {
+    pub(in crate::bench) fn failed(&mut self, what: &str, error: &LabError) {
         eprintln!("{}, {what}: {error}", self.measure);
         let error = error.to_string().replace('\n', " ");
         self.failures.push(format!("{what}: {error}"));
     }
 
     /// Adds what ended the measure early, if anything did.
-    pub(super) fn end(&mut self, ended: Result<()>) {
+    pub(in crate::bench) fn end(&mut self, ended: Result<()>) {
         if let Err(error) = ended {
             self.failed(self.measure, &error);
         }
@@ -145,7 +145,8 @@ impl Findings {
         match entry.map(|entry| (median(&entry.rounds), entry.unit)) {
             None => "–".to_owned(),
             Some((value, "%")) => format!("{value:.0} %"),
-            Some((value, "packets" | "times")) => format!("{value:.2}"),
+            Some((value, "packets" | "times" | "% of a core")) => format!("{value:.2}"),
+            Some((value, "ms" | "MB")) => format!("{value:.1}"),
             Some((value, _)) => format!("{value:.0}"),
         }
     }

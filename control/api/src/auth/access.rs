@@ -1,7 +1,8 @@
 //! What each route needs. A route that is not in the table is refused to everybody.
 
-use crate::limits::{BODY_MAX, BULK_BODY_MAX, RESTORE_BODY_MAX};
+use crate::limits::{BODY_MAX, BULK_BODY_MAX, REQUEST_TIMEOUT, RESTORE_BODY_MAX, SLOW_REQUEST_TIMEOUT};
 use crate::types::Scope;
+use core::time::Duration;
 use http::Method;
 
 /// What a caller needs for a route.
@@ -30,8 +31,8 @@ pub struct Access {
     pub need: Need,
     /// Bytes of the body at most.
     pub body_max: usize,
-    /// Whether it may take longer than others: it reads or writes everything that is kept, or never ends.
-    pub slow: bool,
+    /// How long it may take; `None` for a stream.
+    pub timeout: Option<Duration>,
 }
 
 /// Every route and method.
@@ -80,7 +81,10 @@ pub const ACCESS: &[Access] = &[
     get("/v1/topology", Need::Scope(Scope::StatusRead)),
     get("/v1/alerts", Need::Scope(Scope::StatusRead)),
     get("/v1/throughput", Need::Scope(Scope::StatusRead)),
-    slow("GET", "/v1/events", Need::Scope(Scope::EventsRead)),
+    Access {
+        timeout: None,
+        ..get("/v1/events", Need::Scope(Scope::EventsRead))
+    },
     get("/v1/audit", Need::Scope(Scope::AuditRead)),
     slow("GET", "/v1/audit/verification", Need::Scope(Scope::AuditRead)),
     slow("GET", "/v1/compliance", Need::Scope(Scope::AuditRead)),
@@ -147,16 +151,17 @@ const fn large(method: &'static str, path: &'static str, need: Need, body_max: u
         path,
         need,
         body_max,
-        slow: false,
+        timeout: Some(REQUEST_TIMEOUT),
     }
 }
 
+/// A route that reads or writes everything that is kept.
 const fn slow(method: &'static str, path: &'static str, need: Need) -> Access {
     Access {
         method,
         path,
         need,
         body_max: BODY_MAX,
-        slow: true,
+        timeout: Some(SLOW_REQUEST_TIMEOUT),
     }
 }

@@ -61,7 +61,10 @@ impl Logins {
     pub fn succeeded(&self, name: &str, source: Source) {
         let mut failures = self.0.lock().expect("nothing that holds the failures panics");
         failures.recent.remove(&Subject::Name(name.to_owned()));
-        failures.recent.remove(&Subject::Source(network(source)));
+        // Others' names that were tried from there still count.
+        if let Some(times) = failures.recent.get_mut(&Subject::Source(network(source))) {
+            times.pop_back();
+        }
         if failures.trusted.len() >= LOGIN_SOURCES_MAX {
             failures.trusted.clear();
         }

@@ -55,8 +55,8 @@ pub enum Next {
 pub enum Resumed {
     /// These events, which are all.
     Missed(Vec<Numbered>),
-    /// More than is kept.
-    Lost,
+    /// More than is kept, which is these.
+    Lost(Vec<Numbered>),
 }
 
 #[derive(Debug)]
@@ -144,7 +144,7 @@ impl Kept {
                 let missed = self.ring.iter().filter(|e| e.number > Some(number));
                 Resumed::Missed(missed.cloned().collect())
             }
-            _ => Resumed::Lost,
+            _ => Resumed::Lost(self.ring.iter().cloned().collect()),
         }
     }
 }
@@ -184,7 +184,7 @@ mod tests {
     fn numbers(resumed: &Resumed) -> Option<Vec<u64>> {
         match resumed {
             Resumed::Missed(events) => Some(events.iter().filter_map(|e| e.number).collect()),
-            Resumed::Lost => None,
+            Resumed::Lost(_) => None,
         }
     }
 
@@ -203,6 +203,14 @@ mod tests {
         for foreign in ["a-3", "b-6", "b-", "", "b-18446744073709551615", "\u{fffd}"] {
             assert_eq!(resumed(foreign), None, "{foreign}");
         }
+        // Who cannot be told what was missed is told all that is known.
+        let Resumed::Lost(kept) = hub.listen(Some("0")).unwrap().1 else {
+            panic!("0 is no id")
+        };
+        assert_eq!(
+            kept.iter().filter_map(|e| e.number).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5]
+        );
     }
 
     // Catches a ring that grows without end or forgets that it forgot.

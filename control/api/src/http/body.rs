@@ -151,7 +151,7 @@ mod tests {
                 r#"{"name":"a","persistent_keepalive":70000}"#,
                 "persistent_keepalive",
                 "70000",
-                "u16",
+                "0 to 65535",
             ),
             (r#"{"name":"a","nam":1}"#, "nam", "null", "no such field"),
             (r#"{}"#, "name", "null", "a value"),

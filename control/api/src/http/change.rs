@@ -49,10 +49,10 @@ pub(crate) struct DryRunQuery {
 #[expect(dead_code, reason = "it is read by the OpenAPI document alone")]
 pub(crate) struct ConditionHeaders {
     /// Only if it has one of these versions.
-    #[param(rename = "If-Match", required = false, value_type = String)]
+    #[param(rename = "If-Match", required = false, value_type = String, min_length = 1, pattern = "^(\\*|(W/)?\"[!#-~]*\")$")]
     if_match: Option<String>,
     /// Only if it has none of these versions; `*` is only if it does not exist.
-    #[param(rename = "If-None-Match", required = false, value_type = String)]
+    #[param(rename = "If-None-Match", required = false, value_type = String, min_length = 1, pattern = "^(\\*|(W/)?\"[!#-~]*\")$")]
     if_none_match: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct ConditionHeaders {
 #[expect(dead_code, reason = "it is read by the OpenAPI document alone")]
 pub(crate) struct IdempotencyHeader {
     /// A text of the caller's; a repetition with the same one is answered like the first, for ten minutes.
-    #[param(rename = "Idempotency-Key", required = false, value_type = String, max_length = 128)]
+    #[param(rename = "Idempotency-Key", required = false, value_type = String, min_length = 1, max_length = 128, pattern = "^[ -~]+$")]
     idempotency_key: Option<String>,
 }
 
@@ -130,34 +130,47 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failu
     key.map(Some).ok_or_else(expected)
 }
 
-/// The versions that a header lists (RFC 9110 section 8.8.3). A weak one is compared as If-None-Match does; If-Match
-/// compares strongly, so that a weak one matches nothing.
+/// The versions that a header lists (RFC 9110 section 8.8.3). If-Match compares strongly, so that a weak one matches
+/// nothing; If-None-Match compares weakly.
 fn versions(headers: &HeaderMap, name: HeaderName) -> Result<Option<Versions>, Failure> {
-    let mut listed = Vec::new();
     let refused = || {
         let expected = format!("*, or up to {VERSIONS_MAX} versions in quotes");
         Failure::invalid(vec![FieldProblem::silent(name.as_str(), expected)])
     };
+    let (mut listed, mut said) = (Vec::new(), 0);
     for value in headers.get_all(&name) {
-        let text = value.to_str().map_err(|_| refused())?;
-        for tag in text.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
-            if tag == "*" {
-                return Ok(Some(Versions::Any));
-            }
-            let (weak, tag) = tag.strip_prefix("W/").map_or((false, tag), |tag| (true, tag));
-            let tag = tag
-                .strip_prefix('"')
-                .and_then(|tag| tag.strip_suffix('"'))
-                .ok_or_else(refused)?;
+        let mut rest = value.to_str().map_err(|_| refused())?.trim();
+        if rest == "*" {
+            return Ok(Some(Versions::Any));
+        }
+        while !rest.is_empty() {
+            let (weak, tag, behind) = entity_tag(rest).ok_or_else(refused)?;
             if !(weak && name == IF_MATCH) {
                 listed.push(ETag::from_text(tag));
             }
+            said += 1;
+            rest = behind;
         }
     }
-    if listed.len() > VERSIONS_MAX {
+    if said > VERSIONS_MAX || (said == 0 && headers.contains_key(&name)) {
         return Err(refused());
     }
-    Ok(headers.contains_key(&name).then_some(Versions::Listed(listed)))
+    Ok((said > 0).then_some(Versions::Listed(listed)))
+}
+
+/// The first entity tag of a list: whether it is weak, its text, and what follows the comma behind it.
+fn entity_tag(list: &str) -> Option<(bool, &str, &str)> {
+    let (weak, quoted) = list
+        .strip_prefix("W/")
+        .map_or((false, list), |quoted| (true, quoted));
+    let (tag, behind) = quoted.strip_prefix('"')?.split_once('"')?;
+    match behind.trim_start() {
+        "" => Some((weak, tag, "")),
+        more => {
+            let next = more.strip_prefix(',')?.trim_start();
+            (!next.is_empty()).then_some((weak, tag, next))
+        }
+    }
 }
 
 /// Answers something with its version, or that the caller has it already.
@@ -218,4 +231,34 @@ fn put_pending(response: &mut Response, pending: &PendingChange) -> Result<(), F
         .headers_mut()
         .insert(HeaderName::from_static("weir-change"), value);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Catches a comma or a space inside of a version taken for the end of it, and lists that are none.
+    #[test]
+    fn versions_are_listed_in_quotes() {
+        let read = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_str(text).expect("a header"));
+            versions(&headers, IF_NONE_MATCH)
+        };
+        let listed = |tags: &[&str]| {
+            Some(Versions::Listed(
+                tags.iter().map(|tag| ETag::from_text(tag)).collect(),
+            ))
+        };
+        for (text, expected) in [
+            ("*", Some(Versions::Any)),
+            ("\"a\"", listed(&["a"])),
+            ("\"a,b\" , W/\"c\",\"\"", listed(&["a,b", "c", ""])),
+        ] {
+            assert_eq!(read(text).expect("a list"), expected, "{text}");
+        }
+        for text in ["", "a", "\"a", "\"a\" \"b\"", "\"a\",", "w/\"a\"", "*, \"a\""] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
 }

@@ -31,6 +31,7 @@ pub(crate) fn page(cursor: Option<&str>, limit: Option<u32>) -> Result<PageReque
         Failure::invalid(vec![FieldProblem::silent("cursor", expected)])
     };
     let after = cursor
+        .filter(|cursor| !cursor.is_empty())
         .map(|cursor| decode(cursor).ok_or_else(unknown))
         .transpose()?;
     Ok(PageRequest { after, limit })

@@ -39,6 +39,7 @@ pub(super) fn problem(
         // What a library says of its own may repeat the value.
         None => "another value".to_owned(),
     };
+    let expected = in_words(expected);
     // The whole body may hold secrets.
     let value = if path.is_empty() || is_secret(&path) {
         None
@@ -50,6 +51,21 @@ pub(super) fn problem(
         value,
         expected,
     }
+}
+
+/// What was expected, without Rust's names for it.
+fn in_words(expected: String) -> String {
+    match expected.as_str() {
+        "u8" => "a number of 0 to 255",
+        "u16" => "a number of 0 to 65535",
+        "u32" => "a number of 0 to 4294967295",
+        "u64" => "a number of 0 to 18446744073709551615",
+        "a boolean" => "true or false",
+        "a string" => "a text",
+        "a sequence" => "a list",
+        _ => return expected,
+    }
+    .to_owned()
 }
 
 /// Whether the path names a time, of which the library for times says what it did and not what it expected.

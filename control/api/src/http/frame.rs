@@ -4,7 +4,6 @@ use super::failure::Failure;
 use super::problems;
 use crate::auth::connection::Connection;
 use crate::auth::{Access, Authenticated};
-use crate::limits::REQUEST_TIMEOUT;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -19,21 +18,26 @@ use tokio::time::Instant;
 const CSP: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; \
     frame-ancestors 'none'";
 
+/// For the document's page besides: the one style that Swagger UI writes into its page, by its hash.
+const DOCS_CSP: &str = "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
+    form-action 'self'; frame-ancestors 'none'; \
+    style-src 'self' 'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='";
+
 /// Ends requests that take too long. What has begun is not undone; the caller reads again what came of it.
 pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
-    if request
+    let Some(limit) = request
         .extensions()
         .get::<Access>()
-        .is_some_and(|access| access.slow)
-    {
+        .and_then(|access| access.timeout)
+    else {
         return next.run(request).await;
-    }
-    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+    };
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
             let detail = format!(
                 "there was no answer within {} s; see what came of it",
-                REQUEST_TIMEOUT.as_secs()
+                limit.as_secs()
             );
             Failure::new(problems::TIMEOUT, detail).into_response()
         }
@@ -65,22 +69,24 @@ pub(crate) async fn frame(request: Request, next: Next) -> Response {
         .extensions()
         .get::<Connection>()
         .is_some_and(Connection::is_tls);
-    let api = is_api(request.uri().path());
+    let path = request.uri().path();
+    let docs = path.starts_with("/v1/docs");
+    let api = path.starts_with("/v1/") && !docs;
     let mut response = next.run(request).await;
-    secure(response.headers_mut(), tls, api);
+    secure(
+        response.headers_mut(),
+        tls,
+        if docs { DOCS_CSP } else { CSP },
+        api,
+    );
     response
 }
 
-/// Whether a path is the API's and not the page's.
-fn is_api(path: &str) -> bool {
-    path.starts_with("/v1/") && !path.starts_with("/v1/docs")
-}
-
-fn secure(headers: &mut HeaderMap, tls: bool, api: bool) {
+fn secure(headers: &mut HeaderMap, tls: bool, policy: &'static str, api: bool) {
     let mut put = |name: HeaderName, value: &'static str| {
         headers.insert(name, HeaderValue::from_static(value));
     };
-    put(CONTENT_SECURITY_POLICY, CSP);
+    put(CONTENT_SECURITY_POLICY, policy);
     put(X_CONTENT_TYPE_OPTIONS, "nosniff");
     put(X_FRAME_OPTIONS, "DENY");
     put(REFERRER_POLICY, "no-referrer");

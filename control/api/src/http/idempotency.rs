@@ -69,10 +69,13 @@ pub(crate) async fn idempotent(
     let Some(known) = request.extensions().get::<Authenticated>().cloned() else {
         return Ok(next.run(request).await);
     };
+    // What is kept may hold a private key: it goes in time, also where nobody asks for it again.
+    api.answers.lock().expire(Instant::now());
     let Some(name) = idempotency_key(request.headers())?.filter(|_| request.method() == Method::POST) else {
         return Ok(next.run(request).await);
     };
-    let key = key(&known.caller.actor.to_string(), &request.uri().to_string(), name);
+    let actor = known.caller.actor.to_string();
+    let key = key(&actor, &request.uri().to_string(), name);
     let limit = body::body_max(&request);
     let (parts, content) = request.into_parts();
     let content = body::read(content, limit).await?;

@@ -21,21 +21,10 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 
 /// Reads a query string.
 pub(super) fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Failure> {
-    // Pairs whose value is empty say nothing: forms send them for what was left out.
-    let said: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
-    let kept = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(&said)
-        .finish();
-    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(kept.as_bytes()));
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(reader).map_err(|error| {
-        let document = said
-            .iter()
-            .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-            .collect();
-        let document = Value::Object(document);
+        let said = form_urlencoded::parse(query.as_bytes()).into_owned();
+        let document = Value::Object(said.map(|(name, value)| (name, Value::String(value))).collect());
         Failure::invalid(vec![field::problem(
             error.path(),
             &error.inner().to_string(),

@@ -91,7 +91,7 @@ impl Listening {
     ) -> Self {
         let waiting = match resumed {
             Resumed::Missed(events) => events.into(),
-            Resumed::Lost => VecDeque::from([lost(None)]),
+            Resumed::Lost(kept) => core::iter::once(lost(None)).chain(kept).collect(),
         };
         let (heartbeat, second) = (every(HEARTBEAT), every(Duration::from_secs(1)));
         Self {

@@ -5,6 +5,7 @@ mod audit;
 mod changes;
 mod events;
 mod meta;
+mod peer_query;
 mod peers;
 mod rules;
 mod session;

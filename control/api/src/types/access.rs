@@ -170,6 +170,7 @@ pub struct UserInput {
     /// Its role.
     pub role: Role,
     /// Its first password, of at least 10 characters.
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 1024, write_only)]
     pub password: Secret,
     /// Whether that is to be changed at the first login.
     #[serde(default = "yes")]
@@ -202,6 +203,7 @@ pub struct PasswordInput {
     #[schema(value_type = Option<Secret>)]
     pub current: Option<Secret>,
     /// The password from now on, of at least 10 characters.
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 1024, write_only)]
     pub new: Secret,
 }
 
@@ -243,7 +245,7 @@ pub struct TokenInput {
     pub role: Role,
     /// What it may do; absent is all that its role may.
     #[serde(default)]
-    #[schema(max_items = 32)]
+    #[schema(min_items = 1, max_items = 32)]
     pub scopes: Option<Vec<Scope>>,
     /// When it ends; null or absent is never.
     #[serde(default)]

@@ -83,6 +83,7 @@ impl Default for AlertThresholds {
 #[serde(deny_unknown_fields)]
 pub struct BackupInput {
     /// What it is encrypted with, of at least 10 characters.
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 1024, write_only)]
     pub passphrase: Secret,
 }
 

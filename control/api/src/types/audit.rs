@@ -26,7 +26,7 @@ pub struct AuditEntry {
     pub number: u64,
     /// When.
     pub at: Timestamp,
-    /// Who: `user:NAME`, `token:NAME`, `unix:UID`, `wg`, `file` or `control`.
+    /// Who: such as `user:NAME`, `token:ID`, `uid:UID` on the Unix socket, `wg`, or `weir` itself.
     pub actor: String,
     /// From where: an address, `unix`, or empty.
     pub source: String,

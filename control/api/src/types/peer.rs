@@ -147,6 +147,7 @@ pub struct PeerInput {
     pub endpoint: Option<Endpoint>,
     /// Seconds between keepalives; absent or 0 is off.
     #[serde(default)]
+    #[schema(maximum = 65535)]
     pub persistent_keepalive: Option<u16>,
     /// Whether it is kept out of the data plane.
     #[serde(default)]
@@ -189,7 +190,7 @@ pub struct PeerPatch {
     pub endpoint: Option<Option<Endpoint>>,
     /// Seconds between keepalives; 0 and null are off.
     #[serde(default, deserialize_with = "patch::member")]
-    #[schema(value_type = Option<u16>)]
+    #[schema(value_type = Option<u16>, maximum = 65535)]
     pub persistent_keepalive: Option<Option<u16>>,
     /// Whether it is kept out of the data plane.
     #[serde(default)]

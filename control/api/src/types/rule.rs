@@ -2,7 +2,8 @@
 
 use super::object;
 use super::peer::Owner;
-use super::text::{Name, Ports, Protocol, Sender, Target};
+use super::rule_text::{Ports, Protocol, Sender, Target};
+use super::text::Name;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -91,5 +92,6 @@ pub struct RuleInput {
     pub owner: Option<Owner>,
     /// Taken so that an answer may be sent back; ignored.
     #[serde(default)]
+    #[schema(value_type = Option<u64>, format = "uint64")]
     pub packets: Option<u64>,
 }

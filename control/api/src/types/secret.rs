@@ -22,7 +22,7 @@ pub const SECRET_FIELDS: &[&str] = &[
     "token",
 ];
 
-/// A password or a passphrase.
+/// A password or a passphrase. Of new ones more is asked: [`crate::auth::password::judge`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 

@@ -5,11 +5,7 @@
 
 use core::fmt;
 use core::str::FromStr;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
-use utoipa::openapi::{Object, RefOr};
-use utoipa::{PartialSchema, ToSchema};
-use weir_abi::rule::PortRange;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
 /// What a name may be: that of a peer, a group, a rule or a token.
 pub const NAME_EXPECTED: &str = "1 to 64 bytes of letters, digits, spaces and -_.@+, beginning and ending with a letter, a digit or one of _+@";
@@ -26,47 +22,45 @@ const CIDR_EXPECTED: &str = "a network such as 10.0.0.0/24, fd00::/64, or an add
 const ENDPOINT_EXPECTED: &str = "ADDRESS:PORT, [IPV6]:PORT or NAME:PORT with a port of 1 to 65535";
 const NOTES_EXPECTED: &str =
     "up to 2000 characters without control characters other than line breaks and tabs";
-const SENDER_EXPECTED: &str = "\"peer:KEY\" or \"group:NAME\"";
-const TARGET_EXPECTED: &str = "a network such as 10.0.0.0/24, \"peer:KEY\" or \"group:NAME\"";
-const PORTS_EXPECTED: &str = "a port such as \"443\" or a range such as \"8000-8100\"";
-const PROTOCOL_EXPECTED: &str = "\"icmp\", \"tcp\", \"udp\" or a number of 0 to 255";
 
 /// Gives a newtype its JSON form, a string, and the string's schema.
 macro_rules! text {
     ($name:ident, $expected:expr, $schema:expr) => {
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 struct Visitor;
                 impl serde::de::Visitor<'_> for Visitor {
                     type Value = $name;
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
                         f.write_str($expected)
                     }
                     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
-                        text.parse()
-                            .map_err(|_: Refused| E::custom(concat_expected($expected)))
+                        text.parse().map_err(|_: $crate::types::text::Refused| {
+                            E::custom($crate::types::text::said($expected))
+                        })
                     }
                 }
                 deserializer.deserialize_str(Visitor)
             }
         }
 
-        impl PartialSchema for $name {
-            fn schema() -> RefOr<Schema> {
-                let object: Object = $schema;
-                RefOr::T(Schema::Object(object))
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                let object: utoipa::openapi::Object = $schema;
+                utoipa::openapi::RefOr::T(utoipa::openapi::schema::Schema::Object(object))
             }
         }
 
-        impl ToSchema for $name {}
+        impl utoipa::ToSchema for $name {}
     };
 }
+pub(super) use text;
 
 /// A text that breaks its rule; the type it was parsed for says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,22 +91,6 @@ pub struct UserName(String);
 /// Free text of an operator, up to [`NOTES_MAX`] characters.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Notes(String);
-
-/// Whose packets a rule matches: `peer:KEY` or `group:NAME`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Sender(pub weir_abi::rule::Sender);
-
-/// Packets to where a rule matches: a network, `peer:KEY` or `group:NAME`.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Target(pub weir_abi::rule::Target);
-
-/// A protocol of a rule: `icmp`, `tcp`, `udp` or a number.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Protocol(pub weir_abi::rule::Protocol);
-
-/// A port or a range of ports of a rule.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Ports(pub PortRange);
 
 text!(
     Key,
@@ -162,30 +140,6 @@ text!(
         .max_length(Some(NOTES_MAX))
         .build()
 );
-text!(
-    Sender,
-    SENDER_EXPECTED,
-    object(SENDER_EXPECTED).examples(["group:staff"]).build()
-);
-text!(
-    Target,
-    TARGET_EXPECTED,
-    object(TARGET_EXPECTED).examples(["10.0.0.0/24"]).build()
-);
-text!(
-    Protocol,
-    PROTOCOL_EXPECTED,
-    object(PROTOCOL_EXPECTED).examples(["tcp"]).build()
-);
-text!(
-    Ports,
-    PORTS_EXPECTED,
-    object(PORTS_EXPECTED)
-        .pattern(Some("^[0-9]{1,5}(-[0-9]{1,5})?$"))
-        .examples(["8000-8100"])
-        .build()
-);
-
 impl Key {
     /// Parses the form that paths carry: base64, or base64url with or without its padding.
     pub fn from_path(text: &str) -> Result<Self, Refused> {
@@ -295,57 +249,6 @@ impl FromStr for Notes {
     }
 }
 
-impl FromStr for Sender {
-    type Err = Refused;
-
-    fn from_str(text: &str) -> Result<Self, Refused> {
-        use weir_abi::rule::Sender as Abi;
-        match text.split_once(':') {
-            Some(("peer", key)) => Ok(Self(Abi::Peer(key.parse::<Key>()?.0))),
-            Some(("group", name)) => Ok(Self(Abi::Group(name.parse::<Name>()?.0))),
-            _ => Err(Refused),
-        }
-    }
-}
-
-impl FromStr for Target {
-    type Err = Refused;
-
-    fn from_str(text: &str) -> Result<Self, Refused> {
-        use weir_abi::rule::{Sender as From, Target as Abi};
-        match text.parse::<Sender>() {
-            Ok(Sender(From::Peer(key))) => Ok(Self(Abi::Peer(key))),
-            Ok(Sender(From::Group(name))) => Ok(Self(Abi::Group(name))),
-            Err(Refused) => Ok(Self(Abi::Prefix(text.parse::<Cidr>()?.0))),
-        }
-    }
-}
-
-impl FromStr for Protocol {
-    type Err = Refused;
-
-    fn from_str(text: &str) -> Result<Self, Refused> {
-        use weir_abi::rule::Protocol as Abi;
-        match text {
-            "icmp" => Ok(Self(Abi::Icmp)),
-            "tcp" => Ok(Self(Abi::TCP)),
-            "udp" => Ok(Self(Abi::UDP)),
-            number if number.bytes().all(|b| b.is_ascii_digit()) => {
-                number.parse().map(|n| Self(Abi::Number(n))).map_err(|_| Refused)
-            }
-            _ => Err(Refused),
-        }
-    }
-}
-
-impl FromStr for Ports {
-    type Err = Refused;
-
-    fn from_str(text: &str) -> Result<Self, Refused> {
-        text.parse().map(Self).map_err(|_| Refused)
-    }
-}
-
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -388,45 +291,15 @@ impl fmt::Display for Notes {
     }
 }
 
-impl fmt::Display for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            weir_abi::rule::Sender::Peer(key) => write!(f, "peer:{key}"),
-            weir_abi::rule::Sender::Group(name) => write!(f, "group:{name}"),
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            weir_abi::rule::Target::Prefix(prefix) => prefix.fmt(f),
-            weir_abi::rule::Target::Peer(key) => write!(f, "peer:{key}"),
-            weir_abi::rule::Target::Group(name) => write!(f, "group:{name}"),
-        }
-    }
-}
-
-impl fmt::Display for Protocol {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Display for Ports {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-fn object(description: &str) -> ObjectBuilder {
+/// A text's schema, to be narrowed.
+pub(super) fn object(description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(SchemaType::Type(Type::String))
         .description(Some(description))
 }
 
 /// How a rule stands in an error, so that the problem can take it out again.
-fn concat_expected(expected: &str) -> String {
+pub(super) fn said(expected: &str) -> String {
     format!("expected {expected}")
 }
 
@@ -477,22 +350,5 @@ mod tests {
         for bad in ["", "Alice", "-a", "a b", "root\0", &"x".repeat(33)] {
             assert!(bad.parse::<UserName>().is_err(), "{bad:?}");
         }
-    }
-
-    // Catches a form that is written and not read again.
-    #[test]
-    fn rules_are_read_as_they_are_written() {
-        for text in [format!("peer:{KEY}"), "group:staff".to_owned()] {
-            assert_eq!(text.parse::<Sender>().unwrap().to_string(), text);
-            assert_eq!(text.parse::<Target>().unwrap().to_string(), text);
-        }
-        assert_eq!("fd00::/64".parse::<Target>().unwrap().to_string(), "fd00::/64");
-        for text in ["icmp", "tcp", "udp", "47"] {
-            assert_eq!(text.parse::<Protocol>().unwrap().to_string(), text);
-        }
-        for bad in ["256", "+6", "", "TCP"] {
-            assert!(bad.parse::<Protocol>().is_err(), "{bad}");
-        }
-        assert!("10.0.0.0/24".parse::<Sender>().is_err());
     }
 }

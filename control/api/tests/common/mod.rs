@@ -55,11 +55,15 @@ pub struct Call<'a> {
 
 impl Server {
     pub fn new() -> Self {
+        Self::with_page(None)
+    }
+
+    pub fn with_page(page: Option<Router>) -> Self {
         let fake = Fake::new();
         let backend: Arc<dyn weir_api::Backend> = fake.clone();
         let api = Api::new(backend, fake.clock(), 900).unwrap();
         Self {
-            router: weir_api::router(Arc::new(api), None),
+            router: weir_api::router(Arc::new(api), page),
             fake,
         }
     }

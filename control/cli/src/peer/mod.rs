@@ -1,79 +1,56 @@
-//! `weir peer`: clients added to the configuration, removed from it, listed.
+//! `weir peer`: in the control process's store where one runs, else in the configuration.
 
-mod add;
-mod list;
+mod file;
+mod store;
 
-pub use add::add;
-pub use list::list;
-
-use crate::client;
+use crate::args::{CONFIG, Owner, PeerCommand};
+use crate::control::Control;
 use crate::error::{Failure, Outcome};
-use crate::files::{self, Loaded};
-use crate::ipc;
-use crate::term::say;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use weir_config::edit::remove_peer;
+use std::path::Path;
 
-/// Removes a peer from the configuration and from a running gateway, and the files that were made for it.
-pub fn remove(peer: &str, config: &Path, directory: &Path) -> Outcome {
-    let _lock = files::lock(config)?;
-    let loaded = files::load(config)?;
-    let text = remove_peer(&loaded.text, peer).map_err(|error| Failure::Edit {
-        path: config.to_owned(),
-        error,
-    })?;
-    let name = loaded.config.peer(peer).and_then(|p| p.name.clone());
-    let reloaded = apply(&loaded, &text, directory)?;
-    for made in name
-        .iter()
-        .flat_map(|name| [client::path(&loaded.path, name), psk_path(&loaded.path, name)])
-    {
-        match fs::remove_file(&made) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Failure::file(&made, "cannot be removed")(error));
-            }
-            Ok(()) | Err(_) => {}
-        }
+/// Does what is asked where it belongs. The data plane's sockets are in `directory`.
+pub fn run(command: &PeerCommand, owner: &Owner, directory: &Path, control: &Control) -> Outcome {
+    // Naming a file means the file.
+    let in_file = owner.file || owner.config.is_some() || !control.runs()?;
+    if in_file {
+        let config = owner.config.as_deref().unwrap_or(Path::new(CONFIG));
+        return of_file(command, config, directory);
     }
-    say(&format!(
-        "peer \"{}\" removed from {}; {}",
-        name.as_deref().unwrap_or(peer),
-        config.display(),
-        consequence(&loaded, reloaded)
-    ));
-    Ok(ExitCode::SUCCESS)
+    match command {
+        PeerCommand::Add(options) => store::add(control, options, directory),
+        PeerCommand::Set(options) => store::set(control, options),
+        PeerCommand::Remove { peer, change } => store::remove(control, peer, change),
+        PeerCommand::List(options) => store::list(control, options),
+        PeerCommand::Show(one) => store::show(control, one),
+        PeerCommand::Enable(options) => store::switch(control, options, true),
+        PeerCommand::Disable(options) => store::switch(control, options, false),
+        PeerCommand::Why { one, probe } => store::why(control, one, *probe),
+    }
 }
 
-/// Where the preshared key of a peer is kept when the configuration itself can be read by others.
-fn psk_path(config: &Path, name: &str) -> PathBuf {
-    config
-        .parent()
-        .unwrap_or(Path::new(""))
-        .join("keys")
-        .join(format!("{name}.psk"))
-}
-
-/// Checks the new text as a whole, writes it, has a running gateway take it over (`true`), and restores the old text
-/// where the gateway refuses.
-fn apply(loaded: &Loaded, text: &str, directory: &Path) -> Outcome<bool> {
-    files::parse(&loaded.path, text)?;
-    let interface = &loaded.config.interface.name;
-    // Asked first, so that nothing is written where the running gateway may not be asked.
-    ipc::reachable(directory, interface)?;
-    files::replace(&loaded.resolved, text)?;
-    ipc::reload(directory, interface).map_err(|error| match files::replace(&loaded.resolved, &loaded.text) {
-        Ok(()) => Failure::Said(format!("{error}; {} is as it was", loaded.path.display())),
-        Err(second) => Failure::Said(format!("{error}; the old text could not be restored: {second}")),
-    })
-}
-
-fn consequence(loaded: &Loaded, reloaded: bool) -> String {
-    let interface = &loaded.config.interface.name;
-    match reloaded {
-        true => format!("the gateway of {interface} has taken it over"),
-        false => format!("no gateway runs {interface}: it takes effect with the next start"),
+fn of_file(command: &PeerCommand, config: &Path, directory: &Path) -> Outcome {
+    let only_control = |what: &str| {
+        Failure::Said(format!(
+            "{what}: only the control process can do that, and the peers of {} were asked for; start it with `weir run`, \
+             and leave out --file and --config",
+            config.display()
+        ))
+    };
+    match command {
+        PeerCommand::Add(options) => match options.beyond_the_file() {
+            Some(option) => Err(only_control(option)),
+            None => file::add(options, config, directory),
+        },
+        PeerCommand::Remove { peer, change } => match change.beyond_the_file() {
+            Some(option) => Err(only_control(option)),
+            None => file::remove(peer, config, directory),
+        },
+        PeerCommand::List(options) if options.chooses() => Err(only_control("choosing peers")),
+        PeerCommand::List(options) => file::list(config, options.json),
+        PeerCommand::Set(_) => Err(only_control("peer set")),
+        PeerCommand::Show(_) => Err(only_control("peer show")),
+        PeerCommand::Enable(_) => Err(only_control("peer enable")),
+        PeerCommand::Disable(_) => Err(only_control("peer disable")),
+        PeerCommand::Why { .. } => Err(only_control("peer why")),
     }
 }

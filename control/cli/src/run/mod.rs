@@ -1,25 +1,39 @@
 //! `weir run`: a gateway on this host, in the foreground, with nothing to prepare.
 
+mod account;
 mod child;
+mod control;
 mod first;
+mod folders;
+mod page;
 mod preflight;
+mod supervise;
 
 use crate::args::RunArgs;
 use crate::error::{Failure, Outcome};
 use crate::files::{self, Loaded};
 use crate::term::{complain, say};
 use crate::{client, doctor};
+use account::Account;
+use control::Plan;
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use supervise::{DATA_PLANE, Gateway, Introduce};
+use weir_abi::status::Status;
 use weir_config::conf::Conf;
 use weir_config::edit::{set_endpoint, set_port};
 use zeroize::Zeroizing;
 
+/// Beside the remedy for a missing program.
+const OR_WITHOUT: &str = ", or start the data plane alone with --no-control";
+
 /// The first client's name.
 const FIRST_CLIENT: &str = "client1";
 
-/// Says what is in the way, writes what is missing, starts the data plane and waits for it.
-pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
+/// Says what is in the way, writes what is missing, starts both processes and waits for them. The data plane's sockets are in
+/// `directory`, control's in `control_directory`.
+pub fn run(options: &RunArgs, directory: &Path, control_directory: &Path) -> Outcome {
     let before = files::load_if_there(&options.config).transpose()?;
     let (interface, port) = match &before {
         Some(loaded) => (
@@ -35,8 +49,12 @@ pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
         Some(text) => Some(client::given_endpoint(text, port, "--endpoint")?),
         None => None,
     };
-    let program = child::program(options.dataplane.as_deref())?;
-    preflight::check(&interface, port, directory)?;
+    let data_plane = child::program(DATA_PLANE, options.dataplane.as_deref(), "")?;
+    let control = (!options.no_control)
+        .then(|| child::program(control::PROGRAM, options.control.as_deref(), OR_WITHOUT))
+        .transpose()?;
+    let user = control.is_some().then_some(options.control_user.as_str());
+    let account = preflight::check(&interface, port, directory, user, control_directory)?;
 
     let loaded = match before {
         None => first::write(options, endpoint)?,
@@ -52,13 +70,78 @@ pub fn run(options: &RunArgs, directory: &Path) -> Outcome {
     for warning in crate::check::warnings(&loaded) {
         complain(&format!("warning: {warning}"));
     }
-    let child = child::start(&program, &options.config)?;
-    child.wait(&interface, directory, |status| {
+    let plan = match control.zip(account) {
+        Some((program, account)) => Some(plan(
+            options,
+            &loaded,
+            directory,
+            control_directory,
+            program,
+            account,
+        )?),
+        None => None,
+    };
+    let mut command = Command::new(data_plane);
+    command.arg("--config").arg(&options.config);
+    if let Some(plan) = &plan {
+        command.arg("--control-group").arg(&plan.account.group);
+    }
+    let introduction = &mut Introduction {
+        loaded: &loaded,
+        options,
+    };
+    Gateway::start(command, plan)?.wait(&interface, directory, introduction)
+}
+
+/// Makes the control process's folders, and says what it is started with.
+fn plan(
+    options: &RunArgs,
+    loaded: &Loaded,
+    directory: &Path,
+    sockets: &Path,
+    program: PathBuf,
+    account: Account,
+) -> Outcome<Plan> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(Failure::file(path, "is no path"));
+    let (sockets, store) = (absolute(sockets)?, absolute(&options.store)?);
+    folders::prepare(&sockets, &store, &account)?;
+    let interface = &loaded.config.interface;
+    let guessed = || client::guessed_endpoint(interface.listen_port);
+    let endpoint = if interface.endpoint.is_none() {
+        guessed()
+    } else {
+        None
+    };
+    Ok(Plan {
+        program,
+        account,
+        interface: interface.name.clone(),
+        dataplane: absolute(&crate::ipc::socket(directory, &interface.name))?,
+        sockets,
+        store,
+        listen: options.listen,
+        endpoint: endpoint.map(|endpoint| endpoint.to_string()),
+        options: options.control_options.clone(),
+    })
+}
+
+/// What is said once the processes answer.
+struct Introduction<'a> {
+    loaded: &'a Loaded,
+    options: &'a RunArgs,
+}
+
+impl Introduce for Introduction<'_> {
+    fn data_plane(&mut self, status: &Status) -> Outcome<()> {
         for warning in &status.warnings {
             complain(&format!("warning: {warning}"));
         }
-        introduce(&loaded, options)
-    })
+        introduce(self.loaded, self.options)
+    }
+
+    fn control(&mut self, plan: &Plan) -> Outcome<()> {
+        page::introduce(plan)
+    }
 }
 
 /// Names what was asked for and is the configuration's to say, since there is one.
@@ -157,9 +240,13 @@ fn introduce(loaded: &Loaded, options: &RunArgs) -> Outcome<()> {
         client::show(&text, options.qr)?;
         warn_of_private_endpoint(config);
     }
-    let file = options.config.display();
+    let another = if options.no_control {
+        format!("weir peer add NAME --config {}", options.config.display())
+    } else {
+        "weir peer add NAME".to_owned()
+    };
     say(&format!(
-        "\nanother client: weir peer add NAME --config {file}     state: weir status     Ctrl-C stops\n"
+        "\nanother client: {another}     state: weir status     Ctrl-C stops\n"
     ));
     Ok(())
 }

@@ -1,7 +1,10 @@
 //! What would keep a gateway from starting, said before anything is written.
 
+use super::account::Account;
+use crate::control::{self, Control};
 use crate::error::{Failure, Outcome};
 use crate::{ipc, net};
+use nix::unistd::geteuid;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
@@ -9,17 +12,50 @@ use std::path::Path;
 /// Capability 12 (capabilities(7)).
 const CAP_NET_ADMIN: u32 = 12;
 
-/// Every obstacle at once, each in a line with its remedy.
-pub fn check(interface: &str, port: u16, directory: &Path) -> Outcome<()> {
-    let obstacles: Vec<String> = [privileges(), tun(), running(interface, port, directory)]
+/// Every obstacle at once, each in a line with its remedy. Hands out whom the control process runs as, where one is wanted
+/// as this user; its socket is in `sockets`.
+pub fn check(
+    interface: &str,
+    port: u16,
+    directory: &Path,
+    control_user: Option<&str>,
+    sockets: &Path,
+) -> Outcome<Option<Account>> {
+    let account = control_user.map(Account::find).transpose();
+    let mut obstacles: Vec<String> = [privileges(), tun(), running(interface, port, directory)]
         .into_iter()
         .flatten()
         .collect();
-    if obstacles.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Said(obstacles.join("\n")))
+    obstacles.extend(control_user.and_then(another_user));
+    obstacles.extend(control_user.and_then(|_| controlled(sockets)));
+    match account {
+        Ok(account) if obstacles.is_empty() => return Ok(account),
+        Ok(_) => {}
+        Err(failure) => obstacles.push(failure.to_string()),
     }
+    Err(Failure::Said(obstacles.join("\n")))
+}
+
+/// Only root may give a process to another user.
+fn another_user(user: &str) -> Option<String> {
+    // Said by the privileges already where there are none at all.
+    let missing = !geteuid().is_root() && net::has_capability(CAP_NET_ADMIN);
+    missing.then(|| {
+        format!(
+            "privileges: weir-control is to run as user {user}; expected root: run this with sudo, or with --no-control"
+        )
+    })
+}
+
+/// A control process that runs already.
+fn controlled(sockets: &Path) -> Option<String> {
+    let runs = Control::at(sockets).runs().unwrap_or(true);
+    runs.then(|| {
+        format!(
+            "control process: one answers at {} already; stop it first, or start with --no-control",
+            control::socket(sockets).display()
+        )
+    })
 }
 
 fn privileges() -> Option<String> {

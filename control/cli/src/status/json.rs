@@ -1,12 +1,18 @@
 //! The status for programs: one object per interface, keys in base64, times in seconds and nanoseconds.
 
+use super::control::Controlled;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use weir_abi::status::{DeviceStatus, PeerStatus, PortStatus, RuleStatus, ShardStatus, Status};
 
-/// An array with one object per interface.
-pub fn render(statuses: &[Status]) -> String {
-    let all: Vec<Value> = statuses.iter().map(status).collect();
+/// An array with one object per interface, each with what the control process says of it, where one runs that is its own.
+pub fn render(statuses: &[Status], controlled: &Controlled) -> String {
+    let with_control = |of: &Status| {
+        let mut object = status(of);
+        object["control"] = controlled.of_interface(&of.interface);
+        object
+    };
+    let all: Vec<Value> = statuses.iter().map(with_control).collect();
     format!("{:#}\n", Value::Array(all))
 }
 

@@ -1,13 +1,18 @@
 //! `weir status`: a running data plane at a glance.
 
+mod control;
 mod json;
 mod text;
 
+pub use json::drops;
+
 use crate::args::{INTERFACE_NAME, StatusArgs};
+use crate::control::Control;
 use crate::error::{Failure, Outcome};
 use crate::ipc;
 use crate::keys::print;
 use crate::term;
+use jiff::Timestamp;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -17,12 +22,14 @@ use weir_config::is_interface_name;
 /// Between two pictures with `--watch`.
 const WATCH_PAUSE: Duration = Duration::from_secs(2);
 
-/// Prints the status of one interface, or of all that run.
-pub fn run(options: &StatusArgs, directory: &Path) -> Outcome {
+/// Prints the status of one interface, or of all that run, and what the control process says of its own and of what is
+/// wrong.
+pub fn run(options: &StatusArgs, directory: &Path, control: &Control) -> Outcome {
     loop {
         let (statuses, code) = ask(options.interface.as_deref(), directory)?;
+        let controlled = control::ask(control);
         if options.json {
-            print(&json::render(&statuses))?;
+            print(&json::render(&statuses, &controlled))?;
             return Ok(code);
         }
         let mut picture = String::new();
@@ -37,6 +44,7 @@ pub fn run(options: &StatusArgs, directory: &Path) -> Outcome {
             }
             picture.push_str(&text::render(status, now, term::colours()));
         }
+        picture.push_str(&control::text(&controlled, Timestamp::now(), term::colours()));
         print(&picture)?;
         if !options.watch {
             return Ok(code);
@@ -48,11 +56,7 @@ pub fn run(options: &StatusArgs, directory: &Path) -> Outcome {
 /// What answers, and the exit code: of several, those that do not answer as they should are named and hide no others.
 fn ask(interface: Option<&str>, directory: &Path) -> Outcome<(Vec<Status>, ExitCode)> {
     if let Some(interface) = interface {
-        if !is_interface_name(interface) {
-            return Err(Failure::Said(format!(
-                "interface: {interface:?}; expected {INTERFACE_NAME}"
-            )));
-        }
+        let interface = interface_name(interface)?;
         return Ok((vec![ipc::status(directory, interface, true)?], ExitCode::SUCCESS));
     }
     let (mut statuses, mut troubles) = (Vec::new(), Vec::new());
@@ -80,4 +84,14 @@ fn ask(interface: Option<&str>, directory: &Path) -> Outcome<(Vec<Status>, ExitC
         ExitCode::FAILURE
     };
     Ok((statuses, code))
+}
+
+/// An interface's name as a person gives it.
+pub fn interface_name(text: &str) -> Outcome<&str> {
+    if is_interface_name(text) {
+        return Ok(text);
+    }
+    Err(Failure::Said(format!(
+        "interface: {text:?}; expected {INTERFACE_NAME}"
+    )))
 }

@@ -1,6 +1,8 @@
 //! What the tests of the binary share: a folder, the binary, and a data plane that answers as it is told.
 #![allow(dead_code)] // Each test program uses its own part of this.
 
+pub mod control;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use weir_abi::desired::Revision;
+use weir_abi::desired::{Origin, Revision};
 use weir_abi::ipc::{Hello, Reply, Request};
 use weir_abi::key::PublicKey;
-use weir_abi::status::Status;
+use weir_abi::peer_state::{PeerState, StateReason};
+use weir_abi::status::{Health, PeerStatus, Status};
 
 /// Base64 of 32 times `byte`.
 pub fn key(byte: u8) -> String {
@@ -56,7 +59,11 @@ impl Place {
     /// The binary with these arguments, its sockets looked for in this folder.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command.arg("--run-directory").arg(self.folder.path()).args(args);
+        command.arg("--run-directory").arg(self.folder.path());
+        command
+            .arg("--control-directory")
+            .arg(self.path("control"))
+            .args(args);
         command.stdin(Stdio::null()).current_dir(self.folder.path());
         command
     }
@@ -231,5 +238,35 @@ pub fn status(interface: &str) -> Status {
         peers: Vec::new(),
         rules: Vec::new(),
         refused: Vec::new(),
+    }
+}
+
+/// A peer that nobody has heard of yet, with an endpoint to come.
+pub fn peer_status(name: Option<&str>, health: Health, trouble: Option<&str>) -> PeerStatus {
+    PeerStatus {
+        public_key: PublicKey::from_bytes([2; 32]),
+        name: name.map(str::to_owned),
+        groups: Vec::new(),
+        origin: Origin::File,
+        has_preshared_key: true,
+        configured_endpoint: Some("later.example.org:1".parse().expect("an endpoint")),
+        endpoint: None,
+        allowed_ips: vec!["10.77.0.2/32".parse().expect("a prefix")],
+        persistent_keepalive: Some(25),
+        last_handshake_unix_ns: 0,
+        rx_bytes: 3 << 30,
+        tx_bytes: 512,
+        state: PeerState::Init,
+        state_since_unix_ms: 0,
+        state_reason: StateReason::NeverTried,
+        handshake_us: None,
+        latency_us: None,
+        initiations_received: 0,
+        responses_sent: 0,
+        unconfirmed_responses: 0,
+        last_refusal: None,
+        health,
+        trouble: trouble.map(str::to_owned),
+        shard: Some(0),
     }
 }

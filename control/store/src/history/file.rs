@@ -2,7 +2,7 @@
 //! sealed.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::ops::RangeInclusive;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -85,8 +85,7 @@ impl Place {
         let file = HistoryFile::with(&self.path, blocks)?;
         file.write(contents, &[], now)?;
         // The open file goes with the name.
-        fs::rename(&partial, &self.path).map_err(failed)?;
-        files::sync_directory(&self.path).map_err(failed)?;
+        files::put_in_place(&partial, &self.path)?;
         Ok(file)
     }
 

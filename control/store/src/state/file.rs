@@ -30,29 +30,41 @@ pub(crate) struct StateFile {
 }
 
 impl StateFile {
-    /// Makes the file with these contents beside `path` and renames it there, whole.
-    pub(crate) fn make(
+    /// Makes the file with these contents beside `path`, whole, to be renamed there; returns its path.
+    pub(crate) fn make_beside(
         path: &Path,
         key: &SealingKey,
         algorithm: Algorithm,
         contents: &Contents,
-    ) -> Result<(), StoreError> {
+    ) -> Result<PathBuf, StoreError> {
         let partial = files::beside(path);
-        let failed = |error| StoreError::from_io(path, error);
+        let made = Self::make(path, &partial, key, algorithm, contents);
+        if made.is_err() {
+            // What is left of it would keep a full disk full. Where that fails as well, the next one is made over it.
+            fs::remove_file(&partial).ok();
+        }
+        made.map(|()| partial)
+    }
+
+    fn make(
+        path: &Path,
+        partial: &Path,
+        key: &SealingKey,
+        algorithm: Algorithm,
+        contents: &Contents,
+    ) -> Result<(), StoreError> {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&partial)
-            .map_err(failed)?;
+            .open(partial)
+            .map_err(|error| StoreError::from_io(path, error))?;
         let (blocks, root) = BlockFile::create(file, key, algorithm);
         let made = Self::with(path, blocks, Sealer::new(root, algorithm))?;
         made.fill(contents)?;
-        made.close()?;
-        fs::rename(&partial, path).map_err(failed)?;
-        files::sync_directory(path).map_err(failed)
+        made.close()
     }
 
     /// Opens the file and reads all of it that is no audit entry.

@@ -171,6 +171,9 @@ impl Backend for Fake {
     }
 
     async fn status(&self) -> Answer<Status> {
+        if self.held().hangs {
+            core::future::pending::<()>().await;
+        }
         Ok(samples::status())
     }
 

@@ -23,6 +23,8 @@ pub struct Held {
     pub now: Timestamp,
     /// Whether the data plane is there.
     pub ready: bool,
+    /// Whether the status never comes.
+    pub hangs: bool,
     /// What every change is refused with, where something.
     pub fault: Option<Refusal>,
     /// Changes that were made.
@@ -55,6 +57,7 @@ impl Fake {
         let held = Held {
             now,
             ready: true,
+            hangs: false,
             fault: None,
             changes: 0,
             peers: BTreeMap::from([(peer.public_key, (1, peer))]),

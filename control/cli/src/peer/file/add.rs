@@ -3,7 +3,7 @@
 use super::{apply, consequence, psk_path};
 use crate::args::{AddArgs, Preshared};
 use crate::error::{Failure, Outcome};
-use crate::files::{self, Loaded};
+use crate::files::{self, Loaded, Made};
 use crate::term::{complain, say};
 use crate::{client, keys};
 use std::path::Path;
@@ -166,29 +166,4 @@ fn entry(loaded: &Loaded, peer: Peer, made: &mut Made) -> Outcome<PeerEntry> {
     )?;
     entry.preshared_key_file = Some(format!("keys/{name}.psk"));
     Ok(entry)
-}
-
-/// Files that go again unless everything succeeded.
-#[derive(Default)]
-struct Made(Vec<std::path::PathBuf>);
-
-impl Made {
-    fn create(&mut self, path: &Path, text: &str) -> Outcome<()> {
-        files::create_private(path, text)?;
-        self.0.push(path.to_owned());
-        Ok(())
-    }
-
-    fn keep(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for path in &self.0 {
-            // The failure that leads here is the one to be told.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
