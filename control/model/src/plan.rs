@@ -152,7 +152,7 @@ impl<'a> Draft<'a> {
                 }
             }
             Change::OpenSession(session) => self.open_session(session),
-            Change::CloseSession(id) => self.write(Write::RemoveSession(*id)),
+            Change::CloseSession(id) => self.close_session(id),
             Change::Settings(settings) => {
                 let problems = check::settings(settings);
                 self.report(problems);
@@ -430,7 +430,17 @@ impl Draft<'_> {
         }
     }
 
+    /// Begins a session; those that ended go, and the oldest of a user who has too many.
     fn open_session(&mut self, session: &Session) {
+        let ended = self
+            .next
+            .sessions
+            .values()
+            .filter(|known| known.expires_at <= self.by.now);
+        let ended: Vec<SessionId> = ended.map(|known| known.id).collect();
+        for id in ended {
+            self.write(Write::RemoveSession(id));
+        }
         let mut known = self.sessions_of(&session.user);
         known.sort_by_key(|session| session.created_at);
         let too_many = (known.len() + 1).saturating_sub(SESSIONS_MAX);
@@ -438,6 +448,17 @@ impl Draft<'_> {
             self.write(Write::RemoveSession(old.id));
         }
         self.write(Write::Session(session.clone()));
+    }
+
+    fn close_session(&mut self, id: &SessionId) {
+        if let Some(session) = self.next.sessions.get(id).cloned() {
+            self.note(
+                Action::LoggedOut,
+                session.user.clone(),
+                crate::record::Facts::new(),
+            );
+            self.write(Write::RemoveSession(*id));
+        }
     }
 
     fn create_token(&mut self, token: &crate::record::Token) -> Result<(), Refused> {
@@ -656,3 +677,6 @@ impl Draft<'_> {
         named.collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
