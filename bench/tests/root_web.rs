@@ -8,22 +8,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
+use serde_json::json;
 use weir_bench::client_conf::ClientConf;
-use weir_bench::{End, Implementation, Namespace, Peer, Ping, Process, Topology, programs, wait};
-
-/// Where clients seek the gateway.
-const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-
-/// The gateway's address in the tunnel that `weir run` makes at first.
-const INSIDE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 1));
-
-/// Within which both processes answer, three times what it may take.
-const START_LIMIT: Duration = Duration::from_secs(45);
+use weir_bench::run_lab::{INSIDE, OUTSIDE, RunLab};
+use weir_bench::{End, Implementation, Namespace, Peer, Ping, Topology, programs, wait};
 
 /// Within which a tunnel comes up, three times what the second initiation takes (REKEY_TIMEOUT).
 const TUNNEL_LIMIT: Duration = Duration::from_secs(30);
@@ -31,65 +23,12 @@ const TUNNEL_LIMIT: Duration = Duration::from_secs(30);
 /// Within which the page's tests end. They list and filter ten thousand peers among other things.
 const PAGE_LIMIT: Duration = Duration::from_secs(600);
 
+/// Within which schemathesis ends; it is given 300 s for its requests.
+const SCHEMATHESIS_LIMIT: Duration = Duration::from_secs(500);
+
 /// A peer to which something is sent is gone after KEEPALIVE_TIMEOUT and two times REKEY_TIMEOUT, 20 s, and the page shows
 /// it within 5 s of that; three times as long on a shared machine.
 const GONE_WITHIN_S: u64 = 75;
-
-/// The user without privileges that control runs as here, and its group.
-const USER: (&str, u32) = ("nobody", 65534);
-
-/// A gateway that `weir run` started on first use.
-struct Gateway {
-    run: Process,
-    config: std::path::PathBuf,
-}
-
-impl Gateway {
-    fn start(topology: &Topology, host: &Namespace) -> Self {
-        let config = topology.folder().join("weir.toml");
-        let control = topology.folder_for("control", USER.1).unwrap();
-        let mut command = Command::new(programs::weir("weir").unwrap());
-        command
-            .arg("run")
-            .arg("--config")
-            .arg(&config)
-            .args([
-                "--endpoint",
-                &OUTSIDE.to_string(),
-                "--interface",
-                &topology.interface("web"),
-            ])
-            .args(["--control-user", USER.0, "--qr", "never"])
-            .arg("--store")
-            .arg(control.join("store"))
-            .arg("--control-directory")
-            .arg(control.join("run"))
-            .args(["--", "--sample-s", "1"]);
-        let run = topology.start(host, "weir-run", &mut command).unwrap();
-        Self { run, config }
-    }
-
-    /// The address and the first password, as `weir run` says them.
-    fn login(&mut self) -> (String, String) {
-        let said = |log: &str, before: &str, after: &str| {
-            let (_, rest) = log.split_once(before)?;
-            rest.split_once(after).map(|(value, _)| value.to_owned())
-        };
-        wait::until("weir run's words of the page", START_LIMIT, || {
-            let log = self.run.log();
-            assert_eq!(self.run.ended().unwrap(), None, "weir run ended:\n{log}");
-            let url = said(&log, "web page: ", "\n")?;
-            Some((url, said(&log, "first login: admin, password ", ",")?))
-        })
-        .unwrap()
-    }
-
-    /// The configuration of the first client, which `weir run` wrote.
-    fn first_client(&self) -> ClientConf {
-        let path = self.config.with_file_name("client1.conf");
-        ClientConf::new(&fs::read_to_string(path).unwrap())
-    }
-}
 
 /// Brings up wireguard-go by a configuration in a namespace of its own, the number in its addresses.
 fn client(topology: &Topology, host: &Namespace, number: u8, conf: &ClientConf) -> (Namespace, Peer) {
@@ -109,18 +48,6 @@ fn client(topology: &Topology, host: &Namespace, number: u8, conf: &ClientConf) 
     conf.bring_up(&peer).unwrap();
     Ping::to(INSIDE).until_answered(&namespace, TUNNEL_LIMIT).unwrap();
     (namespace, peer)
-}
-
-/// The public key of the only peer that `wg` shows for the first client.
-fn first_key(config: &Path) -> String {
-    let mut list = Command::new(programs::weir("weir").unwrap());
-    list.args(["peer", "list", "--file", "--json", "--config"])
-        .arg(config);
-    let output = list.output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let peers: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
-    let items = peers.as_array().or_else(|| peers["items"].as_array()).unwrap();
-    items[0]["public_key"].as_str().unwrap().to_owned()
 }
 
 /// Catches a page that does not work with the real binaries: its tests (accessibility on every page, keyboard, policy,
@@ -150,11 +77,11 @@ fn a_client_that_the_page_added_passes_traffic() {
         .arg("scripts/pages.mjs")
         .current_dir(&web)
         .env("HOME", folder)
-        .env("WEIR_URL", &url)
-        .env("WEIR_USER", "admin")
-        .env("WEIR_PASSWORD", &password)
+        .env("WEIR_URL", &login.url)
+        .env("WEIR_USER", login.user)
+        .env("WEIR_PASSWORD", &login.password)
         .env("WEIR_KEPT_CONF", &kept)
-        .env("WEIR_GONE_PEER", first_key(&gateway.config))
+        .env("WEIR_GONE_PEER", first_key)
         .env("WEIR_GONE_FILE", &gone)
         .env("WEIR_GONE_WITHIN_S", GONE_WITHIN_S.to_string())
         .env("WEIR_PICTURES", programs::root().join("target/web/real"));
@@ -179,4 +106,30 @@ fn a_client_that_the_page_added_passes_traffic() {
 
     let conf = ClientConf::new(&fs::read_to_string(&kept).unwrap());
     client(&topology, &host, 2, &conf);
+}
+
+/// Catches a server error, and an answer that the document does not tell of, of the real binaries.
+#[test]
+#[ignore = "make test-web runs it, which sees to Python"]
+fn the_api_keeps_to_its_document() {
+    let topology = Topology::new().unwrap();
+    let mut gateway = RunLab::start(&topology).unwrap();
+    let login = gateway.login().unwrap();
+    let input = json!({ "name": "schemathesis", "role": "administrator" });
+    let made = gateway.api().change("POST", "/v1/tokens", &input).unwrap().json();
+    let mut command = Command::new(programs::root().join("bench/api/schemathesis"));
+    command
+        .arg(login.url.trim_end_matches('/'))
+        .env("WEIR_TOKEN", made["token"].as_str().unwrap());
+    let mut run = topology
+        .start(gateway.host(), "schemathesis", &mut command)
+        .unwrap();
+    let status = run.wait(SCHEMATHESIS_LIMIT).unwrap();
+    println!("{}", run.log());
+    assert!(status.success(), "schemathesis: {status}");
+    let said = gateway.said();
+    assert!(
+        !said.contains(made["token"].as_str().unwrap()) && !said.contains("panicked"),
+        "{said}"
+    );
 }

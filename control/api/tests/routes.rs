@@ -124,6 +124,7 @@ async fn every_refusal_has_its_status() {
     let refusals = [
         (Refusal::NotFound { what: "peer" }, 404, "not-found"),
         (Refusal::Conflict { detail: said() }, 409, "conflict"),
+        (Refusal::Taken(vec![]), 409, "conflict"),
         (Refusal::Precondition { etag: None }, 412, "precondition-failed"),
         (Refusal::Invalid(vec![]), 422, "invalid"),
         (

@@ -648,7 +648,10 @@ impl Draft<'_> {
                     .as_ref()
                     .map_or_else(|| before.to_string(), |name| format!("{name:?}"));
                 let expected = format!("another network; peer {title} has this one");
-                problems.push(Problem::new("allowed_ips", prefix, expected).within(within));
+                let wants = self.next.peer(&now);
+                let place = wants.and_then(|peer| peer.allowed_ips.iter().position(|has| *has == prefix));
+                let field = place.map_or("allowed_ips".to_owned(), |place| format!("allowed_ips[{place}]"));
+                problems.push(Problem::new(field, prefix, expected).within(within));
             } else {
                 self.next.prefixes.insert(prefix, before);
             }

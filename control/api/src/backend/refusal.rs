@@ -18,6 +18,9 @@ pub enum Refusal {
         /// What, naming both sides.
         detail: String,
     },
+    /// Something else has what fields ask for. Answered with 409, which names the fields.
+    #[error("{} of the request's fields ask for what something else has", .0.len())]
+    Taken(Vec<FieldProblem>),
     /// A precondition does not hold. Answered with 412.
     #[error("it has changed meanwhile, or is there already")]
     Precondition {

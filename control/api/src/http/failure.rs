@@ -138,6 +138,10 @@ impl From<Refusal> for Failure {
         match refusal {
             Refusal::NotFound { .. } => Self::not_found(said),
             Refusal::Conflict { detail } => Self::new(problems::CONFLICT, detail),
+            Refusal::Taken(errors) => Self {
+                kind: problems::CONFLICT,
+                ..Self::invalid(errors)
+            },
             Refusal::Precondition { etag } => {
                 let failure = Self::new(problems::PRECONDITION, said);
                 match etag {

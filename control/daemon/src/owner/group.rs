@@ -229,12 +229,7 @@ fn summary(planned: &Planned) -> String {
 pub fn refusal(refused: Refused) -> Refusal {
     match refused {
         Refused::Invalid(problems) => Refusal::Invalid(problems.into_iter().map(field_problem).collect()),
-        Refused::Conflict(problems) => {
-            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-            Refusal::Conflict {
-                detail: lines.join("; "),
-            }
-        }
+        Refused::Conflict(problems) => Refusal::Taken(problems.into_iter().map(field_problem).collect()),
         Refused::NotFound { what, .. } => Refusal::NotFound { what },
         Refused::Exists { what, name } => Refusal::Conflict {
             detail: format!("{what} {name} exists already; change it, or choose another"),
