@@ -1,5 +1,5 @@
 use super::*;
-use crate::record::{Actor, PasswordHash, Role, Source};
+use crate::record::{Actor, PasswordHash, Role, Source, User};
 use crate::{FilePeer, FilePeers, UserEdit};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -77,7 +77,7 @@ fn each_bad_field_is_named() {
     assert_eq!(refuse(named("../x", Some(&[]))), ["name"]);
     assert_eq!(refuse(named("ada", Some(&[]))), ["name"]);
     assert_eq!(refuse(named("fixed", Some(&[]))), ["name"]);
-    assert_eq!(refuse(named("b", Some(&["10.0.0.2/32"]))), ["allowed_ips"]);
+    assert_eq!(refuse(named("b", Some(&["10.0.0.2/32"]))), ["allowed_ips[0]"]);
     assert_eq!(refuse(named("b", Some(&["10.0.9.0/24"]))), ["allowed_ips[0]"]);
     assert_eq!(refuse(named("b", Some(&["10.0.0.1/32"]))), ["allowed_ips[0]"]);
     assert_eq!(
