@@ -4,11 +4,14 @@
 # packages, to run a gateway and to run the tests that make network namespaces.
 
 .DEFAULT_GOAL := help
-.PHONY: help run lab build web user check test soak bench bench-crypto bench-handshakes crypto-cases sanitize timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
+.PHONY: help run lab build web user check test test-web test-monitoring soak bench bench-crypto bench-handshakes crypto-cases sanitize timing fuzz peers fmt clean deps build-deps run-deps test-deps dependency-check test-vm kernels check-aarch64
 
 comma := ,
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+# Has cargo start tests as root.
+AS_ROOT = $(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
 
 # The command behind `make run`. ENDPOINT= is the address that clients will use; NIC= and LAN= are devices of AF_XDP.
 WEIR_RUN = $(TARGET)/release/weir run $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $(if $(NIC),--nic $(NIC)) $(if $(LAN),--lan $(LAN))
@@ -18,7 +21,7 @@ WEIR_RUN = $(TARGET)/release/weir run $(if $(ENDPOINT),--endpoint $(ENDPOINT)) $
 GATEWAY ?= weir
 
 # Crates without sockets, files or privileges, whose tests run anywhere.
-PURE_CRATES := abi wire frame crypto noise config engine testkit
+PURE_CRATES := abi wire frame crypto noise config engine testkit model
 
 # Rust code and the XDP program; libbpf is built from its crate.
 BUILD_PACKAGES := gcc libc6-dev make pkg-config clang llvm libelf-dev zlib1g-dev
@@ -29,7 +32,8 @@ RUN_PACKAGES := iproute2 nftables wireguard-tools
 # Network namespaces and peers; then the virtual machines.
 TEST_PACKAGES := iperf3 iputils-ping traceroute tcpdump ethtool iptables procps valgrind \
 	qemu-system-x86 busybox-static cpio kmod xz-utils \
-	bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso
+	bochs bochs-term bochsbios vgabios isolinux syslinux-common xorriso \
+	chromium fonts-dejavu-core python3-venv
 
 # A compiler and libraries for another architecture, and an emulator of its instructions.
 ARM64 := aarch64-unknown-linux-gnu
@@ -96,15 +100,24 @@ check: build-deps ## formatting, lints and the tests that need no privileges
 
 test: test-deps build peers kernels ## every test, with namespaces, peers and virtual machines
 	cargo build --release -p weir-bench --bin instructions
-	cargo test --workspace --no-fail-fast \
-		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'")
+	cargo test --workspace --no-fail-fast $(AS_ROOT)
+	$(MAKE) --no-print-directory test-web
+	$(MAKE) --no-print-directory test-monitoring
 	$(MAKE) --no-print-directory sanitize
 	$(MAKE) --no-print-directory test-vm
+
+# Against a stand-in first, which needs no privileges; then against the real binaries and real clients.
+test-web: test-deps build peers ## the page in Chromium: every page, by keyboard, with ten thousand peers, with stock clients
+	cd web && npm run --silent unit && npm run --silent drift && npm run --silent size && npm run --silent pages
+	cargo test -p weir-bench --test root_web $(AS_ROOT) -- --ignored --nocapture
+
+test-monitoring: test-deps ## the alert rules and the dashboard
+	bench/monitoring/check
 
 soak: test-deps build ## mixed load with faults over AF_XDP, after which every frame is accounted for (SOAK_S=3600)
 	WEIR_SOAK_S=$(or $(SOAK_S),3600) WEIR=$(abspath $(TARGET)/release/weir) \
 		WEIR_DATAPLANE=$(abspath $(TARGET)/release/weir-dataplane) cargo test -p weir-bench --test root_xdp_soak \
-		$(if $(SUDO),--config "target.'cfg(all())'.runner = 'sudo -E'") -- --nocapture
+		$(AS_ROOT) -- --nocapture
 
 test-vm: test-deps build kernels ## the tests that need other kernels, in QEMU, or other CPUs, in Bochs
 	bench/vm/selftest
@@ -113,7 +126,7 @@ test-vm: test-deps build kernels ## the tests that need other kernels, in QEMU, 
 	bench/vm/avx512
 
 # Built in a folder of its own, because libbpf for this machine is built with other flags there.
-check-aarch64: build-deps ## the tests that need no privileges on an emulated aarch64; both binaries linked for it
+check-aarch64: build-deps ## the tests that need no privileges on an emulated aarch64; the binaries linked for it
 	$(call install_missing,$(ARM64_PACKAGES))
 	@rustc --print target-libdir --target $(ARM64) | xargs test -d || rustup target add $(ARM64)
 	@libraries=$$(bench/arm64/libraries) && \
@@ -123,7 +136,7 @@ check-aarch64: build-deps ## the tests that need no privileges on an emulated aa
 		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-L native=$$libraries/lib" \
 		LIBBPF_SYS_EXTRA_CFLAGS="-I$$libraries/include" && \
 	cargo test --target $(ARM64) $(addprefix -p weir-,$(filter-out testkit,$(PURE_CRATES))) && \
-	cargo build --target $(ARM64) -p weir-gateway -p weir-cli
+	cargo build --target $(ARM64) -p weir-gateway -p weir-control -p weir-cli
 
 bench: test-deps build peers ## Weir measured beside the peers (BENCH="tcp udp", ROUNDS=3, CORES=0,1: bench/README.md)
 	@cargo build --quiet --release -p weir-bench --bin bench

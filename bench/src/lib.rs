@@ -33,6 +33,7 @@ mod ping;
 mod private_file;
 mod process;
 pub mod programs;
+pub mod run_lab;
 pub mod small_disk;
 mod topology;
 mod traceroute;

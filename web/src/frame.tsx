@@ -49,7 +49,7 @@ export function Frame({ children }: { children: ComponentChildren }): JSX.Elemen
   }, [place]);
 
   return (
-    <div class="frame">
+    <div class="frame" onKeyDown={(event) => event.key === "Escape" && setOpen(false)}>
       <button type="button" class="skip" onClick={() => main.current?.focus()}>
         Skip to the content
       </button>

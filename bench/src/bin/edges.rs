@@ -96,6 +96,7 @@ const RULES: &[Rule] = &[
             "weir-engine",
             "weir-testkit",
             "weir-gateway",
+            "weir-store",
         ],
         &[],
     ),

@@ -5,6 +5,7 @@ use crate::control::{Control, Event};
 use crate::error::{Failure, Outcome};
 use crate::keys::print;
 use crate::term::{Tone, colours, paint, printable};
+use crate::times::to_the_second;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 
@@ -53,11 +54,12 @@ pub fn run(control: &Control, options: &EventsArgs) -> Outcome {
 
 fn line(event: &Event, colours: bool) -> String {
     let (said, tone) = told(event);
-    let at =
-        field(&event.data, "at").or_else(|| field(event.data.get("alert").unwrap_or(&Value::Null), "since"));
+    let alert = event.data.get("alert").unwrap_or(&Value::Null);
+    let at = field(&event.data, "at").or_else(|| field(alert, "since"));
     let at = at.unwrap_or_default();
+    let at = at.parse().map_or(at, to_the_second);
     let kind = paint(&format!("{:<10}", printable(&event.kind)), tone, colours);
-    format!("{:<24} {kind} {}\n", printable(&at), printable(&said))
+    format!("{:<20}  {kind} {}\n", printable(&at), printable(&said))
 }
 
 /// What an event says in words, and how grave that is; one that is not known is shown as it is.

@@ -185,7 +185,7 @@ fn a_peer_with_a_key_of_its_own_is_told_the_rest() {
         public.as_str(),
         "--gateway",
         "198.51.100.7",
-        "--split-tunnel",
+        "--full-tunnel",
         "--json",
     ]);
     let answered: Value = serde_json::from_str(&good(&place.weir(&arguments))).unwrap();
@@ -201,6 +201,7 @@ fn a_peer_with_a_key_of_its_own_is_told_the_rest() {
     );
     assert_eq!(sent["preshared_key"].as_str().map(str::len), Some(44));
     assert_eq!(sent["public_key"], public);
+    assert_eq!(format!("{:?}", conf.peers[0].allowed_ips), "[0.0.0.0/0]");
     assert_eq!(
         conf.peers[0].endpoint.as_ref().unwrap().to_string(),
         "198.51.100.7:51820"

@@ -50,10 +50,6 @@ pub struct Options {
     #[arg(long)]
     pub allow_plain: bool,
 
-    /// Names by which browsers may call this server, beside the addresses it listens on and localhost
-    #[arg(long = "host", value_name = "NAME")]
-    pub hosts: Vec<String>,
-
     /// The address that clients reach the gateway by, where weir.toml gives none
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub endpoint: Option<String>,

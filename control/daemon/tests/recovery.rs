@@ -294,3 +294,54 @@ fn a_dry_run_changes_nothing() {
     );
     control.end();
 }
+
+// Catches one commit a change: with many askers at once a thousand peers would take a thousand waits for the disk; and a
+// data plane that is told of each by itself.
+#[test]
+fn changes_that_wait_together_are_made_together() {
+    let folder = folder();
+    let plane = Plane::start(folder.path(), 1);
+    let control = Control::start(folder.path());
+    control.await_ready();
+    let operations: Vec<_> = (0..1000)
+        .map(|n: u32| {
+            let secret = weir_abi::key::PrivateKey::from_bytes(core::array::from_fn(|i| (n >> (i % 4 * 8)) as u8 ^ 90));
+            let peer = json!({ "name": format!("many{n}") });
+            json!({ "op": "put", "public_key": weir_config::key::public_key(&secret).to_string(), "peer": peer })
+        })
+        .collect();
+    let (status, answer) = control.ask(
+        "POST",
+        "/v1/peers/bulk",
+        Some(&json!({ "operations": operations })),
+    );
+    assert_eq!((status, &answer["created"]), (200, &json!(1000)), "{answer}");
+    assert_eq!(plane.count(), 1000);
+    let before = plane.kept().asked.len();
+    std::thread::scope(|scope| {
+        for asker in 0..8 {
+            let (control, operations) = (&control, &operations);
+            scope.spawn(move || {
+                for operation in operations.iter().skip(asker).step_by(8) {
+                    let key = operation["public_key"].as_str().unwrap().parse().unwrap();
+                    let (status, answer) = control.ask(
+                        "PATCH",
+                        &peer_path(key),
+                        Some(&json!({ "persistent_keepalive": 21 })),
+                    );
+                    assert_eq!(status, 200, "{answer}");
+                }
+            });
+        }
+    });
+    assert!(
+        plane
+            .kept()
+            .peers
+            .iter()
+            .all(|peer| peer.persistent_keepalive == Some(21))
+    );
+    let asked = plane.kept().asked.len() - before;
+    assert!(asked < 1000, "{asked} sets of changes");
+    control.end();
+}

@@ -31,6 +31,7 @@ struct Ground {
     gateway: Configured,
     control: Process,
     client: Namespace,
+    own: Namespace,
     socket: PathBuf,
     // Last, because fields are dropped in this order.
     topology: Topology,
@@ -58,6 +59,7 @@ impl Ground {
             gateway,
             control,
             client,
+            own,
             socket,
             topology,
         };
@@ -81,8 +83,8 @@ impl Ground {
     /// Kills the control process as `kill -9` does, and starts it anew.
     fn kill_control(&mut self) {
         self.control.kill().unwrap();
-        let namespace = self.topology.namespace("other").unwrap();
-        self.control = start_control(&self.topology, &namespace, self.gateway.interface(), &self.socket);
+        let socket = &self.socket;
+        self.control = start_control(&self.topology, &self.own, self.gateway.interface(), socket);
     }
 }
 
@@ -233,4 +235,125 @@ fn metrics_have_the_names_that_dashboards_know() {
         assert!(typed || name == "weir_drops_total", "{name}\n{text}");
     }
     assert!(text.contains("name=\"a b\""), "{text}");
+}
+
+/// A file system of its own, of 32 MiB, unmounted when dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn mount(folder: PathBuf) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        mount(&[
+            "-t",
+            "tmpfs",
+            "-o",
+            "size=32m,mode=0700",
+            "weir-test",
+            &folder.display().to_string(),
+        ]);
+        Self(folder)
+    }
+
+    fn remount(&self, how: &str) {
+        mount(&["-o", &format!("remount,{how}"), &self.0.display().to_string()]);
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // Whoever still has a file there open goes with the topology.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+fn mount(arguments: &[&str]) {
+    let status = Command::new("mount").args(arguments).status().unwrap();
+    assert!(status.success(), "mount {arguments:?}");
+}
+
+/// A change that takes room: peers with all the notes that fit, without networks.
+fn large(n: u32) -> Value {
+    let operation = |place: u32| {
+        let seed = (100 * n + place).to_le_bytes();
+        let private = PrivateKey::from_bytes(core::array::from_fn(|i| seed[i % 4] ^ 0x5a));
+        let key = weir_config::key::public_key(&private).to_string();
+        let peer =
+            json!({ "name": format!("more{n}-{place}"), "allowed_ips": [], "notes": "x".repeat(2000) });
+        json!({ "op": "put", "public_key": key, "peer": peer })
+    };
+    json!({ "operations": (0..100).map(operation).collect::<Vec<_>>() })
+}
+
+// Catches a full or read-only disk that reaches the data plane, is told as a success, or outlasts its mending.
+#[test]
+fn a_disk_that_takes_nothing_is_said_and_harms_no_traffic() {
+    let mut ground = Ground::new();
+    let (status, created) = ground.ask("POST", "/v1/peers", Some(&json!({ "name": "phone" })));
+    assert_eq!(status, 201, "{created}");
+    ground.control.kill().unwrap();
+    let store = ground.topology.folder().join("control");
+    let kept = ground.topology.folder().join("kept");
+    std::fs::rename(&store, &kept).unwrap();
+    let small = Small::mount(store.clone());
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(kept.join("."))
+        .arg(&store)
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    ground.kill_control();
+    ground.await_ready();
+    let client = join(&ground, created["config"].as_str().unwrap());
+    let inside: IpAddr = "10.77.0.1".parse().unwrap();
+    Ping::to(inside)
+        .until_answered(client.namespace(), LIMIT)
+        .unwrap();
+
+    let add = |n: u32| ground.ask("POST", "/v1/peers/bulk", Some(&large(n)));
+    let filler = store.join("filler");
+    let filled = std::fs::write(&filler, vec![7; 32 << 20]);
+    assert!(filled.is_err(), "the file system is full");
+    let refused = (0..200)
+        .map(add)
+        .find(|(status, _)| *status != 200)
+        .expect("no room for ever");
+    assert_eq!(
+        (refused.0, refused.1["status"].as_u64()),
+        (507, Some(507)),
+        "{}",
+        refused.1
+    );
+    let count = |ground: &Ground| ground.ask("GET", "/v1/peers", None).1["total"].as_u64().unwrap();
+    let in_force = |ground: &Ground| {
+        let shown = ground
+            .gateway
+            .wg(&format!("show {} peers", ground.gateway.interface()))
+            .unwrap();
+        shown.lines().count() as u64
+    };
+    assert_eq!(count(&ground), in_force(&ground));
+    Ping::to(inside)
+        .until_answered(client.namespace(), LIMIT)
+        .unwrap();
+    std::fs::remove_file(&filler).unwrap();
+    until("room again", || add(1000).0 == 200);
+
+    // Not even then does it start with fewer peers.
+    let known = count(&ground);
+    ground.control.kill().unwrap();
+    small.remount("ro");
+    ground.kill_control();
+    ground.await_ready();
+    assert_eq!(count(&ground), known);
+    let add = |n: u32| ground.ask("POST", "/v1/peers/bulk", Some(&large(n)));
+    let (status, answer) = add(2000);
+    assert_eq!(status, 507, "{answer}");
+    Ping::to(inside)
+        .until_answered(client.namespace(), LIMIT)
+        .unwrap();
+    small.remount("rw");
+    until("a disk that is written again", || add(3000).0 == 200);
+    assert_eq!(count(&ground), in_force(&ground));
+    ground.control.kill().unwrap();
 }

@@ -65,12 +65,10 @@ pub(crate) fn peer(peer: &Peer, facts: &GatewayFacts) -> Vec<Problem> {
             report(field, prefix, "another address; this one is the interface's own");
         }
     }
-    if peer.notes.len() > NOTES_MAX {
-        report(
-            "notes".to_owned(),
-            &peer.notes.len(),
-            &format!("at most {NOTES_MAX} bytes"),
-        );
+    let characters = peer.notes.chars().count();
+    if characters > NOTES_MAX {
+        let most = format!("at most {NOTES_MAX} characters");
+        report("notes".to_owned(), &characters, &most);
     }
     problems
 }

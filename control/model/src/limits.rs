@@ -9,8 +9,8 @@ pub const ALLOWED_IPS_MAX: usize = 256;
 /// Groups of one peer at most.
 pub const GROUPS_MAX: usize = 64;
 
-/// Bytes of a peer's notes at most.
-pub const NOTES_MAX: usize = 4096;
+/// Characters of a peer's notes at most.
+pub const NOTES_MAX: usize = 2000;
 
 /// Users at most.
 pub const USERS_MAX: usize = 1000;

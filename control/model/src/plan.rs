@@ -1,13 +1,10 @@
 //! What changes come to: the next state, what the store is to write, what is logged, what differs.
 
-use crate::change::{Asker, Change, PeerEdit, Placed, UserEdit};
+use crate::change::{Asker, Change, PeerEdit, Placed};
 use crate::check;
 use crate::gateway::GatewayFacts;
-use crate::limits::{PEERS_MAX, PENDING_MAX, SESSIONS_MAX, TOKENS_MAX, USERS_MAX};
 use crate::problem::{Problem, Refused};
-use crate::record::{
-    Action, Before, ChangeId, NewAuditEntry, Peer, Rules, Session, SessionId, TokenId, User, Write,
-};
+use crate::record::{Action, Before, ChangeId, NewAuditEntry, Peer, Rules, TokenId, Write};
 use crate::shown::Difference;
 use crate::snapshot::Snapshot;
 use finish::finish;
@@ -17,7 +14,9 @@ use weir_abi::key::PublicKey;
 use weir_abi::prefix::Prefix;
 use weir_config::allocate::Allocator;
 
+mod access;
 mod finish;
+mod whole;
 
 /// What a set of changes comes to.
 #[derive(Clone, PartialEq, Debug)]
@@ -152,7 +151,7 @@ impl<'a> Draft<'a> {
                 }
             }
             Change::OpenSession(session) => self.open_session(session),
-            Change::CloseSession(id) => self.write(Write::RemoveSession(*id)),
+            Change::CloseSession(id) => self.close_session(id),
             Change::Settings(settings) => {
                 let problems = check::settings(settings);
                 self.report(problems);
@@ -352,125 +351,6 @@ impl Draft<'_> {
     }
 }
 
-/// Users, sessions, tokens.
-impl Draft<'_> {
-    fn user(&self, name: &str) -> Result<User, Refused> {
-        let found = self.next.users.get(name).cloned();
-        found.ok_or_else(|| Refused::NotFound {
-            what: "user",
-            name: name.to_owned(),
-        })
-    }
-
-    fn put_user(&mut self, mut user: User) {
-        user.updated_at = self.by.now;
-        self.users.insert(user.name.clone());
-        self.next.apply(&Write::User(user));
-    }
-
-    fn create_user(&mut self, user: &User) -> Result<(), Refused> {
-        if self.next.users.contains_key(&user.name) {
-            return Err(Refused::Exists {
-                what: "user",
-                name: user.name.clone(),
-            });
-        }
-        if self.next.users.len() >= USERS_MAX {
-            self.report([Problem::new("name", "", format!("at most {USERS_MAX} users"))]);
-        }
-        self.put_user(user.clone());
-        Ok(())
-    }
-
-    fn patch_user(&mut self, name: &str, edit: &UserEdit) -> Result<(), Refused> {
-        let mut user = self.user(name)?;
-        let before = user.clone();
-        user.role = edit.role.unwrap_or(user.role);
-        user.disabled = edit.disabled.unwrap_or(user.disabled);
-        user.must_change_password = edit.must_change_password.unwrap_or(user.must_change_password);
-        if user == before {
-            return Ok(());
-        }
-        if user.disabled {
-            self.end_sessions(name, None);
-        }
-        self.put_user(user);
-        Ok(())
-    }
-
-    fn remove_user(&mut self, name: &str) -> Result<(), Refused> {
-        self.user(name)?;
-        self.users.insert(name.to_owned());
-        self.next.apply(&Write::RemoveUser(name.to_owned()));
-        self.end_sessions(name, None);
-        Ok(())
-    }
-
-    fn login(&mut self, name: &str, action: Action, why: &str) {
-        let outcome = [("outcome".to_owned(), why.to_owned())].into();
-        self.note(action, name.to_owned(), outcome);
-        if action == Action::LoggedIn
-            && let Ok(mut user) = self.user(name)
-        {
-            user.last_login_at = Some(self.by.now);
-            self.write(Write::User(user));
-        }
-    }
-
-    fn sessions_of(&self, name: &str) -> Vec<Arc<Session>> {
-        let all = self.next.sessions.values();
-        all.filter(|session| session.user == name).cloned().collect()
-    }
-
-    fn end_sessions(&mut self, name: &str, keep: Option<SessionId>) {
-        for session in self.sessions_of(name) {
-            if Some(session.id) != keep {
-                self.write(Write::RemoveSession(session.id));
-            }
-        }
-    }
-
-    fn open_session(&mut self, session: &Session) {
-        let mut known = self.sessions_of(&session.user);
-        known.sort_by_key(|session| session.created_at);
-        let too_many = (known.len() + 1).saturating_sub(SESSIONS_MAX);
-        for old in &known[..too_many.min(known.len())] {
-            self.write(Write::RemoveSession(old.id));
-        }
-        self.write(Write::Session(session.clone()));
-    }
-
-    fn create_token(&mut self, token: &crate::record::Token) -> Result<(), Refused> {
-        if self.next.tokens.contains_key(&token.id) {
-            return Err(Refused::Exists {
-                what: "token",
-                name: token.id.to_string(),
-            });
-        }
-        if self.next.tokens.len() >= TOKENS_MAX {
-            self.report([Problem::new("name", "", format!("at most {TOKENS_MAX} tokens"))]);
-        }
-        if let Some(at) = token.expires_at.filter(|at| *at <= self.by.now) {
-            self.report([Problem::new("expires_at", at, "a time to come")]);
-        }
-        self.tokens.insert(token.id);
-        self.next.apply(&Write::Token(token.clone()));
-        Ok(())
-    }
-
-    fn remove_token(&mut self, id: &TokenId) -> Result<(), Refused> {
-        if !self.next.tokens.contains_key(id) {
-            return Err(Refused::NotFound {
-                what: "token",
-                name: id.to_string(),
-            });
-        }
-        self.tokens.insert(*id);
-        self.next.apply(&Write::RemoveToken(*id));
-        Ok(())
-    }
-}
-
 /// Changes that wait.
 impl Draft<'_> {
     fn pending(&self, id: &ChangeId) -> Result<crate::record::PendingChange, Refused> {
@@ -531,131 +411,5 @@ impl Draft<'_> {
     }
 }
 
-/// The whole.
-impl Draft<'_> {
-    fn check(&mut self) -> Result<(), Refused> {
-        if self.next.peers.len() > PEERS_MAX {
-            self.problems.push(Problem::new(
-                "public_key",
-                "",
-                format!("at most {PEERS_MAX} peers"),
-            ));
-        }
-        if self.next.pending.len() > PENDING_MAX {
-            let expected = format!("at most {PENDING_MAX} changes that wait for their confirmation");
-            self.problems.push(Problem::new("confirm_within_s", "", expected));
-        }
-        if self.rules {
-            let problems = check::rules(&self.next.rules.items, &self.next, self.facts);
-            self.within.clear();
-            self.report(problems);
-        }
-        if !self.problems.is_empty() {
-            return Err(Refused::Invalid(std::mem::take(&mut self.problems)));
-        }
-        let mut conflicts = self.file_conflicts();
-        conflicts.extend(self.moved_conflicts());
-        conflicts.extend(self.rule_conflicts());
-        let judged = self.by.actor != crate::record::Actor::Weir && !self.users.is_empty();
-        if judged && !check::has_administrator(self.next.users.values()) {
-            let expected = "an administrator who is not disabled to remain: this is the last one";
-            conflicts.push(Problem::new("role", "", expected));
-        }
-        if conflicts.is_empty() {
-            Ok(())
-        } else {
-            Err(Refused::Conflict(conflicts))
-        }
-    }
-
-    /// What the file's peers have already.
-    fn file_conflicts(&self) -> Vec<Problem> {
-        let file = &self.facts.file;
-        let mut problems = Vec::new();
-        for (key, within) in self.peers.iter().filter(|(key, _)| !self.taken.contains(*key)) {
-            let Some(peer) = self.next.peer(key) else { continue };
-            if let Some(name) = &peer.name
-                && file.names.contains_key(name)
-            {
-                let expected = "another name; a peer of weir.toml has this one";
-                problems.push(Problem::new("name", name, expected).within(within));
-            }
-            for (place, prefix) in peer.allowed_ips.iter().enumerate() {
-                if let Some(owner) = file.prefixes.get(prefix) {
-                    let expected = format!("another network; peer {} has this one", file.title(owner));
-                    let field = format!("allowed_ips[{place}]");
-                    problems.push(Problem::new(field, prefix, expected).within(within));
-                }
-            }
-        }
-        problems
-    }
-
-    /// Names and networks that went from one peer to another, and that both have now.
-    fn moved_conflicts(&mut self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for (name, before) in std::mem::take(&mut self.names_moved) {
-            let Some(peer) = self
-                .next
-                .peer(&before)
-                .filter(|peer| peer.name.as_ref() == Some(&name))
-            else {
-                continue;
-            };
-            let now = *self.next.names.get(&name).unwrap_or(&before);
-            if now != peer.public_key {
-                let within = self.peers.get(&now).map_or("", String::as_str);
-                let expected = format!("another name; peer {before} has this one");
-                problems.push(Problem::new("name", &name, expected).within(within));
-            } else {
-                self.next.names.insert(name, before);
-            }
-        }
-        for (prefix, before) in std::mem::take(&mut self.prefixes_moved) {
-            let Some(peer) = self
-                .next
-                .peer(&before)
-                .filter(|peer| peer.allowed_ips.contains(&prefix))
-            else {
-                continue;
-            };
-            let now = *self.next.prefixes.get(&prefix).unwrap_or(&before);
-            if now != before {
-                let within = self.peers.get(&now).map_or("", String::as_str);
-                let title = peer
-                    .name
-                    .as_ref()
-                    .map_or_else(|| before.to_string(), |name| format!("{name:?}"));
-                let expected = format!("another network; peer {title} has this one");
-                let wants = self.next.peer(&now);
-                let place = wants.and_then(|peer| peer.allowed_ips.iter().position(|has| *has == prefix));
-                let field = place.map_or("allowed_ips".to_owned(), |place| format!("allowed_ips[{place}]"));
-                problems.push(Problem::new(field, prefix, expected).within(within));
-            } else {
-                self.next.prefixes.insert(prefix, before);
-            }
-        }
-        problems
-    }
-
-    /// Peers that go while a rule names them.
-    fn rule_conflicts(&self) -> Vec<Problem> {
-        let gone = self
-            .peers
-            .iter()
-            .filter(|(key, _)| !self.next.peers.contains_key(*key));
-        let judged = gone.filter(|_| {
-            !matches!(
-                self.by.actor,
-                crate::record::Actor::Wg | crate::record::Actor::Weir
-            )
-        });
-        let named = judged.filter_map(|(key, within)| {
-            let rules = check::rules_naming(key, &self.next.rules.items);
-            let rule = rules.first()?;
-            let expected = format!("a peer that no access rule names; rule {rule} does: change it first");
-            Some(Problem::new("public_key", key, expected).within(within))
-        });
-        named.collect()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,8 @@ mod contents;
 mod copy;
 mod error;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod history;
 mod key_change;
 mod records;

@@ -1,6 +1,7 @@
 //! The store: opening, committing, reading the audit log, keeping copies.
 
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
@@ -46,6 +47,8 @@ struct Shared {
     file: RwLock<Option<StateFile>>,
     writer: Mutex<Writer>,
     history: History,
+    /// Held while a copy is written: two at once would write into one file.
+    copying: Mutex<()>,
     /// Keeps other processes out; let go when the last clone is dropped.
     _lock: File,
 }
@@ -126,6 +129,7 @@ impl Store {
                 copied_at: now,
             }),
             history,
+            copying: Mutex::new(()),
             _lock: lock,
         };
         let report = OpenReport {
@@ -204,6 +208,7 @@ impl Store {
     /// Writes the last good copy; the one that was it becomes the one before. Takes long enough (some 50 ms at 10,000
     /// peers) to be called from a thread of its own; commits go on meanwhile.
     pub fn keep_copy(&self, now: Timestamp) -> Result<(), StoreError> {
+        let _alone = self.shared.copying.lock().unwrap_or_else(PoisonError::into_inner);
         let uncopied = self.writer().uncopied;
         let contents = self.contents(now)?;
         let shared = &self.shared;
@@ -251,9 +256,10 @@ impl Store {
 
     fn reading<T>(&self, read: impl FnOnce(&StateFile) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let file = self.file();
-        let file = file
-            .as_ref()
-            .ok_or_else(|| StoreError::ReadOnly(self.shared.path.clone()))?;
+        let file = file.as_ref().ok_or_else(|| StoreError::Io {
+            path: self.shared.path.clone(),
+            source: io::Error::other("it could not be opened again after a write failed"),
+        })?;
         read(file)
     }
 

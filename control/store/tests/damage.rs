@@ -1,4 +1,5 @@
 //! Bit flips and truncation: whatever is damaged is noticed, and no peer is ever lost in silence.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

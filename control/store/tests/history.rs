@@ -1,4 +1,5 @@
 //! Totals and series of traffic, across restarts of control and of the data plane.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -111,7 +111,7 @@ fn check(directory: &Path, told: Option<u32>, round: &str) {
         peers == told + 1 || peers == told + 2,
         "{round}: {peers} peers, {told} was told"
     );
-    let expected = (0..peers).map(|number| peer(number));
+    let expected = (0..peers).map(peer);
     assert!(
         opened.state.peers.values().cloned().eq(expected),
         "{round}: a peer is not what was written"

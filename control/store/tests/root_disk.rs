@@ -1,5 +1,6 @@
 //! A disk that is full, and one that takes no writes: what was acknowledged stays, what was not is refused by name, and
 //! all goes on when the disk does. In mount namespaces of the tests' own, which end with their threads.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

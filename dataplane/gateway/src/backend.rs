@@ -48,7 +48,8 @@ impl Front {
 impl Front {
     /// What is declared and is not the file's.
     fn declared(&self) -> Declared {
-        let (mut peers, tables) = self.plane.declared();
+        let tables = self.plane.tables();
+        let mut peers = tables.declared();
         peers.retain(|peer| peer.origin != Origin::File);
         Declared {
             revision: tables.revision,

@@ -223,7 +223,8 @@ pub struct Served {
 }
 
 impl Served {
-    /// Serves at most `most` connections of the socket's audience at a time; further ones are closed at once. When the socket's file is removed, the service ends and `removed` is called from the
+    /// Serves at most `most` connections of the socket's audience at a time, the last quarter of them root's alone;
+    /// further ones are closed at once. When the socket's file is removed, the service ends and `removed` is called from the
     /// serving thread; it should only pass the word on.
     pub fn start(
         bound: Bound,
@@ -366,7 +367,12 @@ impl Acceptor {
             }
         };
         stream.set_nonblocking(false)?;
-        let entry = self.connections.enter(stream.try_clone()?, self.most)?;
+        // Root finds a place whatever the group's members do.
+        let most = match asker {
+            Asker::Root => self.most,
+            Asker::Member => self.most - self.most / 4,
+        };
+        let entry = self.connections.enter(stream.try_clone()?, most)?;
         let conversation = Arc::clone(&self.conversation);
         thread::Builder::new()
             .name("weir-client".into())

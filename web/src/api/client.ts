@@ -153,11 +153,18 @@ export async function download(method: "GET" | "POST", path: string, options: Op
   return (await exchange(method, path, { ...options, headers: { Accept: "*/*", ...options.headers } })).blob();
 }
 
+/** The API's details begin like the middle of a sentence; alone they are one. */
+function sentence(text: string): string {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.!?…]$/.test(begun) ? begun : `${begun}.`;
+}
+
 /** What a failure says to people. */
 export function told(error: unknown): string {
   if (error instanceof Problem) {
+    if (error.status === 401 && sessionEnded.peek()) return "Your session had ended. Sign in, then try once more.";
     const wait = error.retryAfterS ? ` Try again in ${error.retryAfterS} s.` : "";
-    return (error.detail || error.title) + wait;
+    return sentence(error.detail || error.title) + wait;
   }
   return error instanceof Error ? error.message : String(error);
 }

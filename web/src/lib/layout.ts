@@ -23,6 +23,8 @@ export interface Layout<T> {
   center: { x: number; y: number };
   /** Whether there is room for names. */
   named: boolean;
+  /** How high letters are: as the drawing shrinks to its place, they must not. */
+  letters: number;
   bubbles: Bubble<T>[];
 }
 
@@ -44,9 +46,7 @@ const GOLDEN = Math.PI * (3 - Math.sqrt(5));
 const SPACING = 7.2;
 /** From the center to the nearest edge of a bubble. */
 const GATEWAY = 64;
-/** Between two bubbles, and around them for their names. */
-const APART = 44;
-const LABEL = 30;
+const LETTERS = 12;
 
 /** Places the peers for a drawing this wide. */
 export function layout<T extends { groups: string[] }>(items: readonly T[], width: number): Layout<T> {
@@ -65,6 +65,7 @@ function ring<T>(groups: { name: string; items: T[] }[], count: number, width: n
     height,
     center,
     named: true,
+    letters: LETTERS,
     bubbles: groups.map((group) => ({
       name: group.name,
       x: center.x,
@@ -78,16 +79,21 @@ function ring<T>(groups: { name: string; items: T[] }[], count: number, width: n
   };
 }
 
-function bubbles<T>(groups: { name: string; items: T[] }[], width: number): Layout<T> {
+/** Places bubbles; where they are too large for the width, once more with letters that are legible then. */
+function bubbles<T>(groups: { name: string; items: T[] }[], width: number, letters = LETTERS): Layout<T> {
+  const apart = Math.max(44, 3.4 * letters);
+  const label = 2.5 * letters;
   const radii = groups.map((group) => Math.max(16, SPACING * Math.sqrt(group.items.length) + 8));
-  const around = radii.reduce((sum, r) => sum + 2 * r + APART, 0);
+  const around = radii.reduce((sum, r) => sum + 2 * r + apart, 0);
   const largest = Math.max(...radii);
   const reach = Math.max(around / (2 * Math.PI), largest + GATEWAY);
-  const half = reach + largest + LABEL;
+  const half = reach + largest + label;
   const size = 2 * half;
   // A circle of bubbles, drawn out sideways where there is room: that only moves them apart.
-  const drawn = Math.max(size + 2 * LABEL, Math.min(width, size * 1.7));
-  const wide = Math.max(reach, drawn / 2 - largest - LABEL);
+  const drawn = Math.max(size + 2 * label, Math.min(width, size * 1.7));
+  const wide = Math.max(reach, drawn / 2 - largest - label);
+  const shrunk = width / drawn;
+  if (letters === LETTERS && shrunk < 0.95) return bubbles(groups, width, Math.min(28, 11 / shrunk));
   const center = { x: drawn / 2, y: half };
   let angle = -Math.PI / 2;
   return {
@@ -95,9 +101,10 @@ function bubbles<T>(groups: { name: string; items: T[] }[], width: number): Layo
     height: size,
     center,
     named: false,
+    letters,
     bubbles: groups.map((group, number) => {
       const r = radii[number] ?? 16;
-      const arc = ((2 * r + APART) / around) * 2 * Math.PI;
+      const arc = ((2 * r + apart) / around) * 2 * Math.PI;
       const middle = groups.length === 1 ? 0 : angle + arc / 2;
       angle += arc;
       const x = center.x + wide * Math.cos(middle);

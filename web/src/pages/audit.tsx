@@ -89,7 +89,7 @@ function Entries({ query }: { query: Query }): JSX.Element {
       {!busy && items.length === 0 && error === null && <p class="empty">No entry matches.</p>}
       {items.length > 0 && (
         <Scroller label="Audit log">
-          <table class="audit">
+          <table class="audit stack-rows">
             <thead>
               <tr>
                 <th scope="col">When</th>

@@ -69,7 +69,7 @@ function PasswordForm({ onDone }: { onDone: () => void }): JSX.Element {
     <form class="form" onSubmit={submit} noValidate>
       <Refusal sending={sending} />
       <input type="hidden" name="username" autocomplete="username" value={name} />
-      <Text label="Password until now" name="current" value={current} onChange={setCurrent} faults={faults} input={{ type: "password", autocomplete: "current-password" }} />
+      <Text label="Password until now" name="current" value={current} onChange={setCurrent} faults={faults} input={{ type: "password", autocomplete: "current-password", autofocus: true }} />
       <Text label="New password" name="new" value={next} onChange={setNext} faults={faults} help={`At least ${PASSWORD_LEAST} characters. Length counts for more than odd signs.`} input={{ type: "password", autocomplete: "new-password" }} />
       <Text label="New password again" name="again" value={again} onChange={setAgain} faults={faults} input={{ type: "password", autocomplete: "new-password" }} />
       <div class="form-foot">

@@ -4,7 +4,7 @@
 import { batch, signal } from "@preact/signals";
 import { get, send } from "../api/client";
 import { listen } from "../api/live";
-import type { Alert, Changed, PeerStateChanged, PendingChange, RefusedHandshake, Status, StatusTick, Throughput } from "../api/types";
+import type { Alert, Changed, DeniedFlow, PeerStateChanged, PendingChange, Status, StatusTick, Throughput } from "../api/types";
 import { appended, type Series } from "../lib/series";
 
 /** Seconds that the live charts show. */
@@ -27,7 +27,7 @@ export const present = signal<boolean | null>(null);
 export const changes = signal<{ turn: number; last: Changed | null }>({ turn: 0, last: null });
 
 /** Something that happened while the page was open. */
-export type Happening = { kind: "state"; event: PeerStateChanged } | { kind: "refused"; event: RefusedHandshake };
+export type Happening = { kind: "state"; event: PeerStateChanged } | { kind: "denied"; event: DeniedFlow };
 export const recent = signal<Happening[]>([]);
 
 /** Reads what the stream tells only changes of. */
@@ -100,7 +100,7 @@ export function followGateway(): void {
     void readPending().catch(() => undefined);
   });
   listen("peer_state", (event) => note({ kind: "state", event }));
-  listen("refused", (event) => note({ kind: "refused", event }));
+  listen("denied", (event) => note({ kind: "denied", event }));
   listen("lost", () => void readGateway());
 }
 

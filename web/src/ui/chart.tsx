@@ -53,7 +53,7 @@ function options(props: ChartProps, box: HTMLElement, reading: (u: uPlot) => voi
   return {
     width: Math.max(120, box.clientWidth),
     height: props.height ?? 180,
-    padding: [8, 4, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { setScale: false }, ...(props.group ? { sync: { key: props.group } } : {}) },
     scales: {

@@ -93,11 +93,21 @@ export function Loading({ what = "Loading…" }: { what?: string }): JSX.Element
   ) : null;
 }
 
+const COPIED_MS = 2000;
+
 /** Copies a text, and says so. */
 export function Copy({ text, label, small = true, word }: { text: string; label: string; small?: boolean; word?: string }): JSX.Element {
+  // A dialog keeps messages beneath it from being heard: the button itself says it too.
+  const [copied, setCopied] = useState(false);
+  useEffect(() => {
+    if (!copied) return;
+    const timer = setTimeout(() => setCopied(false), COPIED_MS);
+    return () => clearTimeout(timer);
+  }, [copied]);
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(text);
+      setCopied(true);
       say(`${label} copied`);
     } catch {
       say("The browser did not allow copying; select the text instead.");
@@ -105,8 +115,8 @@ export function Copy({ text, label, small = true, word }: { text: string; label:
   };
   return (
     <button type="button" class={`button ${word ? "" : "icon ghost"} ${small ? "small" : ""}`} onClick={copy} {...(word ? {} : { "aria-label": `Copy ${label.toLowerCase()}`, title: `Copy ${label.toLowerCase()}` })}>
-      <Icon name="copy" />
-      {word}
+      <Icon name={copied ? "check" : "copy"} />
+      {word && (copied ? "Copied" : word)}
     </button>
   );
 }

@@ -88,6 +88,8 @@ export async function signIn(page, onForced = async () => undefined) {
 
 /** Goes to a place in the page and waits for its heading. */
 export async function go(page, place, heading) {
+  // The same address again would be no visit: what a page shows after its work is done would stay.
+  await page.goto(`${BASE}#/nowhere`);
   await page.goto(`${BASE}#/${place}`);
   await page.getByRole("heading", { level: 1, name: heading }).waitFor();
 }

@@ -3,11 +3,13 @@
 //
 // From the environment, where the gateway behind the page is real:
 //   WEIR_MANY            how many peers there shall be; missing ones are made, disabled, and deleted afterwards
-//   WEIR_GONE_PEER       the key of a peer that goes away while the tests run
+//   WEIR_GONE_PEER       the key of a connected peer
+//   WEIR_GONE_FILE       is made when that peer is to go away
 //   WEIR_GONE_WITHIN_S   within how many seconds it must be shown as gone, 240 unless told
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
 import { api, BASE, go, MOCK, open, signIn, start, stop } from "./browser.mjs";
 
@@ -132,6 +134,10 @@ describe("ten thousand peers", () => {
     await page.goto(`${BASE}#/peers?q=${encodeURIComponent(one.name ?? wanted)}`);
     const row = page.locator(`[data-key="${wanted}"] [data-state]`);
     await row.waitFor();
+    if (!MOCK) {
+      await page.locator(`[data-key="${wanted}"] [data-state=connected]`).waitFor();
+      writeFileSync(process.env.WEIR_GONE_FILE, "");
+    }
     if (MOCK) await fetch(new URL("/mock/gone", BASE), { method: "POST", body: JSON.stringify({ public_key: wanted }) });
     const within = Number(process.env.WEIR_GONE_WITHIN_S ?? 240) * 1000;
     await page.locator(`[data-key="${wanted}"] [data-state=gone]`).waitFor({ timeout: within });

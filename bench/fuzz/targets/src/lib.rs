@@ -20,6 +20,7 @@ pub mod replay;
 mod rotation;
 pub mod router;
 pub mod session;
+pub mod store;
 mod text;
 pub mod timers;
 pub mod wire;
@@ -55,4 +56,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("gateway_uapi_stream", gateway::uapi_stream),
     ("gateway_state_file", gateway::state_file),
     ("engine_shard", engine::shard),
+    ("store_archive", store::archive),
+    ("store_record", store::record),
 ];

@@ -23,8 +23,9 @@ pub const CONFIG: &str = "/etc/weir/weir.toml";
 pub const INTERFACE_NAME: &str = "a device name of 1 to 15 characters without '/', ':', '%' and spaces";
 
 /// What scripts need to know, below the help of the program.
-const EXIT_STATUS: &str = "Exit status: 0 done; 1 refused or failed, and why on standard error (for doctor: something is bad); \
-    2 wrong usage; 130 given up at a prompt; 141 nobody reads the output any more; run ends with the data plane's own.\n\n\
+const EXIT_STATUS: &str = "Exit status: 0 done; 1 refused or failed, and why on standard error (for doctor, peer why and \
+    audit verify: something is bad); 2 wrong usage; 130 given up at a prompt; 141 nobody reads the output any more; \
+    run ends with the data plane's own.\n\n\
     --json prints what the API answers; of a list, an array of its items.";
 
 #[derive(Parser)]

@@ -1,14 +1,35 @@
 //! A control process that answers as it is told, and remembers what it was asked.
 
-use super::Place;
+use super::{Place, good};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
+
+/// A time of RFC 3339.
+pub fn time(text: &str) -> jiff::Timestamp {
+    text.parse().expect("a time")
+}
+
+/// A list that has one page.
+pub fn items(items: &impl Serialize) -> Answered {
+    Answered::json(200, &json!({ "items": items, "next_cursor": null }))
+}
+
+/// What a command with `--json` prints.
+pub fn json_of(place: &Place, arguments: &[&str]) -> Value {
+    serde_json::from_str(&good(&place.weir(arguments))).expect("JSON")
+}
+
+pub fn assert_parts(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{text}\nlacks {part}");
+    }
+}
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -75,7 +96,7 @@ impl Answered {
 
     /// A refusal as the API makes it.
     pub fn problem(status: u16, title: &str, detail: &str, errors: &Value) -> Self {
-        let body = serde_json::json!({
+        let body = json!({
             "type": "/v1/docs/problems/test", "title": title, "status": status, "detail": detail, "errors": errors
         });
         Self::json(status, &body)

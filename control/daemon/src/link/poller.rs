@@ -20,6 +20,9 @@ use weir_api::types;
 /// Between two overviews while somebody listens.
 const TICK: Duration = Duration::from_secs(1);
 
+/// For which questions are waited for before the clock is looked at: a second must not become two.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// Between two overviews while nobody does: alerts are made of them.
 const IDLE_TICK: Duration = Duration::from_secs(10);
 
@@ -159,7 +162,7 @@ impl Poller {
         self.sampler.end();
     }
 
-    /// Waits for questions, a second at most, and takes all that wait.
+    /// Waits for questions, not for long, and takes all that wait.
     #[expect(clippy::type_complexity, reason = "it is used here alone")]
     fn demands(&mut self) -> (bool, Vec<(PublicKey, oneshot::Sender<Option<Arc<PeerStatus>>>)>) {
         let (mut all, mut singles) = (false, Vec::new());
@@ -167,11 +170,11 @@ impl Poller {
             Demand::All => all = true,
             Demand::Peer(key, sender) => singles.push((key, sender)),
         };
-        match self.polled.demands.recv_timeout(TICK) {
+        match self.polled.demands.recv_timeout(LOOK) {
             Ok(demand) => sort(demand),
             Err(RecvTimeoutError::Timeout) => {}
             // Who could ask is gone, and the process about to end.
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(TICK),
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(LOOK),
         }
         while let Ok(demand) = self.polled.demands.try_recv() {
             sort(demand);

@@ -190,9 +190,13 @@ impl Owner {
             }
             Err(error) => {
                 self.confirmed = batch.confirmed;
-                tracing::error!("nothing was changed: {error}");
                 let fault = storage_fault(&error);
-                self.fault = Some((fault, error.to_string()));
+                let why = error.to_string();
+                // Said once, however often it is tried.
+                if self.fault.as_ref().is_none_or(|(_, known)| *known != why) {
+                    tracing::error!("nothing was changed: {why}");
+                }
+                self.fault = Some((fault, why));
                 self.publish();
                 Err(fault)
             }

@@ -10,7 +10,6 @@ pub mod plane;
 
 use clap::Parser as _;
 use serde_json::Value;
-use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -75,6 +74,11 @@ impl Control {
         self.runtime.block_on(running.end());
     }
 
+    /// The first URL of the page.
+    pub fn url(&self) -> String {
+        self.running.as_ref().unwrap().urls[0].clone()
+    }
+
     /// Asks the API, as root on the Unix socket.
     pub fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         let (status, _, body) = request(&self.socket, method, path, &[], body);
@@ -131,6 +135,7 @@ pub fn peer_path(key: PublicKey) -> String {
     format!("/v1/peers/{}", weir_api::types::Key(key).to_path())
 }
 
+/// Sends a request over the API's Unix socket, and returns the answer's status, head and body.
 pub fn request(
     socket: &Path,
     method: &str,
@@ -138,8 +143,19 @@ pub fn request(
     headers: &[&str],
     body: Option<&Value>,
 ) -> (u16, String, String) {
-    let mut stream = UnixStream::connect(socket).unwrap();
+    let stream = UnixStream::connect(socket).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
+    exchange(stream, method, path, headers, body)
+}
+
+/// The same over any connection.
+pub fn exchange(
+    mut stream: impl std::io::Read + std::io::Write,
+    method: &str,
+    path: &str,
+    headers: &[&str],
+    body: Option<&Value>,
+) -> (u16, String, String) {
     let body = body.map(Value::to_string).unwrap_or_default();
     let mut more: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     if !body.is_empty() && !more.to_lowercase().contains("content-type") {
@@ -156,11 +172,8 @@ pub fn request(
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = if head.to_lowercase().contains("transfer-encoding: chunked") {
-        unchunked(body)
-    } else {
-        body.to_owned()
-    };
+    let chunked = head.to_lowercase().contains("transfer-encoding: chunked");
+    let body = if chunked { unchunked(body) } else { body.to_owned() };
     (status, head.to_owned(), body)
 }
 

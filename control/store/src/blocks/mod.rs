@@ -5,6 +5,7 @@
 //! a block that is not what was written is an I/O error. What redb calls its header, which it rewrites in place, lies
 //! with the file's own in two pairs of slots, written in turn: a crash leaves one pair whole, a flipped bit one of a pair.
 
+mod backend;
 mod file;
 mod header;
 mod overlay;

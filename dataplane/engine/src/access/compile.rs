@@ -3,7 +3,8 @@
 
 use super::classes::{Bits, set};
 use super::groups::groups_of;
-use super::{Access, Compiled, Named, Networks, RuleList};
+use super::{Access, Addresses, Compiled, Group, Named, Networks, RuleList};
+use crate::routes::Routes;
 use crate::tables::{PeerFacts, Tables};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ struct Compiler<'a> {
     tables: &'a Tables,
     declared: &'a RuleList,
     rules: &'a [Rule],
-    groups: HashMap<String, super::groups::Group>,
+    groups: HashMap<String, Group>,
     named: HashMap<PublicKey, Named>,
     access: Access,
 }
@@ -79,7 +80,7 @@ impl Compiler<'_> {
             for sender in &rule.from {
                 let rules = match sender {
                     Sender::Group(name) => {
-                        let group = self.groups.entry(name.clone()).or_default();
+                        let group = group(&mut self.groups, name);
                         group.strict |= strict;
                         &mut group.rules
                     }
@@ -93,11 +94,12 @@ impl Compiler<'_> {
             for target in &rule.to {
                 match target {
                     Target::Group(name) => {
-                        let group = self.groups.entry(name.clone()).or_default();
+                        let group = group(&mut self.groups, name);
                         group.strict |= strict;
-                        let next = self.access.networks.len() as u32;
+                        let next = self.access.addresses.len() as u32;
                         if *group.place.get_or_insert(next) == next {
-                            self.access.networks.push(Arc::default());
+                            let none = Addresses::Members(Routes::default());
+                            self.access.addresses.push(Arc::new(none));
                         }
                     }
                     Target::Peer(key) => {
@@ -127,27 +129,27 @@ impl Compiler<'_> {
 
     /// Gives the groups that rules name their members, and refuses those without any that must have some.
     fn find_members(&mut self) -> Result<(), Refusal> {
+        let Access {
+            members, addresses, ..
+        } = &mut self.access;
+        members.resize(self.groups.len(), 0);
         for (_, facts) in self.tables.peers.iter() {
-            for name in groups_of(facts) {
-                if let Some(group) = self.groups.get_mut(name) {
-                    group.gather(facts);
+            for group in groups_of(facts).filter_map(|name| self.groups.get(name)) {
+                members[group.number] += 1;
+                if let Some(place) = group.place {
+                    Arc::make_mut(&mut addresses[place as usize]).add(facts);
                 }
             }
         }
+        let members = &self.access.members;
         for (number, rule) in self.rules.iter().enumerate() {
-            if let Some(name) = names(rule).find(|name| self.groups[*name].members == 0)
+            if let Some(name) = names(rule).find(|name| members[self.groups[*name].number] == 0)
                 && self.is_strict(number)
             {
                 return Err(Refusal::RuleOfUnknownGroup {
                     rule: self.place(number),
                     group: name.to_owned(),
                 });
-            }
-        }
-        for group in self.groups.values_mut() {
-            group.sort();
-            if let Some(place) = group.place {
-                self.access.networks[place as usize] = Arc::new(group.networks());
             }
         }
         Ok(())
@@ -158,8 +160,9 @@ impl Compiler<'_> {
         for rule in self.rules {
             let own = has_own(rule).then(|| {
                 let networks = own_networks(rule, self.tables);
-                self.access.networks.push(Arc::new(networks));
-                self.access.networks.len() as u32 - 1
+                let listed = Addresses::Listed(networks);
+                self.access.addresses.push(Arc::new(listed));
+                self.access.addresses.len() as u32 - 1
             });
             let groups = rule.to.iter().filter_map(|target| match target {
                 Target::Group(name) => self.groups[name].place,
@@ -217,6 +220,15 @@ impl Compiler<'_> {
     fn place(&self, number: usize) -> usize {
         self.declared.owner(number).map_or(number, |(_, place)| place) + 1
     }
+}
+
+/// The group of this name, which has the next number where it is new.
+fn group<'a>(groups: &'a mut HashMap<String, Group>, name: &str) -> &'a mut Group {
+    let number = groups.len();
+    groups.entry(name.to_owned()).or_insert_with(|| Group {
+        number,
+        ..Group::default()
+    })
 }
 
 /// Whether a rule has targets other than groups.

@@ -5,6 +5,7 @@
 //! Rules are judged in their order, the file's before control's, and the first that matches decides; what none matches passes. A rule sees a packet
 //! as far as it is known: where ports or protocol are hidden in another fragment, a denial that might match does.
 
+mod addresses;
 mod classes;
 mod compile;
 mod declared;
@@ -22,6 +23,7 @@ pub(crate) use verdicts::Verdicts;
 
 use crate::map::SharedMap;
 use crate::tables::{PeerFacts, PeerId};
+use addresses::Addresses;
 use classes::{Bits, Classes, join};
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -49,8 +51,10 @@ pub struct Access {
     epoch: u64,
     rules: Arc<[Compiled]>,
     /// What rules name as their targets, each set once however many rules name it.
-    networks: Vec<Arc<Networks>>,
+    addresses: Vec<Arc<Addresses>>,
     groups: Arc<HashMap<String, Group>>,
+    /// How many peers are in each group.
+    members: Vec<u32>,
     /// The peers that rules name, there or not.
     named: Arc<HashMap<PublicKey, Named>>,
     /// The rules of any sender.
@@ -82,7 +86,7 @@ struct Compiled {
     protocol: Option<Protocol>,
     /// Empty: all.
     ports: Box<[RangeInclusive<u16>]>,
-    /// Places in [`Access::networks`]; `None`: everywhere.
+    /// Places in [`Access::addresses`]; `None`: everywhere.
     to: Option<Box<[u32]>>,
     /// The one of them for what is not a group.
     own: Option<u32>,
@@ -168,7 +172,7 @@ impl Access {
         if ports == Match::No {
             return Match::No;
         }
-        let inside = |to: &u32| self.networks[*to as usize].contains(flow.destination);
+        let inside = |to: &u32| self.addresses[*to as usize].contains(flow.destination);
         if rule.to.as_ref().is_some_and(|to| !to.iter().any(inside)) {
             return Match::No;
         }

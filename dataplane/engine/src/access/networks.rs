@@ -5,7 +5,7 @@ use weir_abi::prefix::Prefix;
 
 /// Ranges in ascending order that neither overlap nor touch, so that a look-up is one binary search whatever the
 /// prefixes were.
-#[derive(Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(super) struct Networks {
     v4: Box<[(u32, u32)]>,
     v6: Box<[(u128, u128)]>,

@@ -271,7 +271,7 @@ fn ten_thousand_peers_share_what_a_hundred_rules_make() {
     )
     .unwrap();
     println!("compiled in {:?}", begun.elapsed());
-    assert_eq!((access.classes.count(), access.networks.len()), (50, 101));
+    assert_eq!((access.classes.count(), access.addresses.len()), (50, 101));
     assert_eq!(access.by_peer.len(), 10_000);
 }
 

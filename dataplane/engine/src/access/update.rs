@@ -3,7 +3,7 @@
 
 use super::compile::own_networks;
 use super::groups::groups_of;
-use super::{Access, bits};
+use super::{Access, Addresses, bits};
 use crate::tables::{PeerFacts, PeerId, Tables};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -12,10 +12,12 @@ use std::sync::Arc;
 /// that nobody needs any more go then.
 const NEW_CLASSES: usize = 256;
 
-/// What is to be made anew at the end, however many peers touched it.
+/// What is to be seen to at the end, however many peers touched it.
 #[derive(Default)]
 struct Touched {
-    groups: BTreeSet<String>,
+    /// Groups that peers left.
+    left: BTreeSet<String>,
+    /// Rules whose own targets are others.
     rules: BTreeSet<u16>,
 }
 
@@ -29,7 +31,8 @@ impl Access {
         for &id in changed.iter().filter(|&&id| seen.insert(id)) {
             let (was, is) = (before.peer(id), after.peer(id));
             let (was, is) = (was.map(Arc::as_ref), is.map(Arc::as_ref));
-            if !next.follow_groups(was, is, &mut touched) || !next.follow_name(was, is, &mut touched) {
+            next.follow_groups(was, is, &mut touched);
+            if !next.follow_name(was, is, &mut touched) {
                 return None;
             }
             next.follow_class(id, is);
@@ -37,20 +40,18 @@ impl Access {
         if next.classes.len() > 2 * next.compiled_classes + NEW_CLASSES {
             return None;
         }
-        for name in touched.groups {
-            let group = &next.groups[&name];
-            if group.strict && group.members == 0 {
-                return None;
-            }
-            if let Some(place) = group.place {
-                next.networks[place as usize] = Arc::new(group.networks());
-            }
+        let emptied = |name: &String| {
+            let group = &next.groups[name];
+            group.strict && next.members[group.number] == 0
+        };
+        if touched.left.iter().any(emptied) {
+            return None;
         }
         for number in touched.rules {
             let number = usize::from(number);
             if let Some(place) = next.rules[number].own {
                 let networks = own_networks(&next.declared.all()[number], after);
-                next.networks[place as usize] = Arc::new(networks);
+                next.addresses[place as usize] = Arc::new(Addresses::Listed(networks));
             }
         }
         Some(next)
@@ -62,8 +63,9 @@ impl Access {
             serial: self.serial,
             epoch: self.epoch,
             rules: Arc::clone(&self.rules),
-            networks: self.networks.clone(),
+            addresses: self.addresses.clone(),
             groups: Arc::clone(&self.groups),
+            members: self.members.clone(),
             named: Arc::clone(&self.named),
             all: Arc::clone(&self.all),
             classes: Arc::clone(&self.classes),
@@ -73,48 +75,37 @@ impl Access {
         }
     }
 
-    /// Follows a peer that joins or leaves groups, or has other addresses in them. `false` where all must be compiled
-    /// anew.
-    fn follow_groups(
-        &mut self,
-        was: Option<&PeerFacts>,
-        is: Option<&PeerFacts>,
-        touched: &mut Touched,
-    ) -> bool {
-        let held = |facts: Option<&PeerFacts>, name| facts.is_some_and(|facts| facts.groups.contains(name));
-        let same = match (was, is) {
-            (Some(was), Some(is)) => was.allowed_ips == is.allowed_ips,
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
+    /// Follows a peer that joins or leaves groups, or has other addresses in them.
+    fn follow_groups(&mut self, was: Option<&PeerFacts>, is: Option<&PeerFacts>, touched: &mut Touched) {
+        let same = was.map(|facts| &facts.allowed_ips) == is.map(|facts| &facts.allowed_ips);
         for (facts, other, joins) in [(was, is, false), (is, was, true)] {
             let Some(facts) = facts else { continue };
             for name in groups_of(facts) {
-                let stays = held(other, name);
-                if stays && same || !self.groups.contains_key(name) {
+                let Some(group) = self.groups.get(name) else {
+                    continue;
+                };
+                let stays = other.is_some_and(|other| other.groups.contains(name));
+                if stays && same {
                     continue;
                 }
-                let Some(group) = Arc::make_mut(&mut self.groups).get_mut(name) else {
-                    return false;
-                };
-                if !stays {
-                    group.members = if joins {
-                        group.members + 1
-                    } else {
-                        group.members - 1
-                    };
-                }
-                if group.place.is_some() {
-                    if joins {
-                        group.add(&facts.allowed_ips);
-                    } else {
-                        group.remove(&facts.allowed_ips);
+                match (stays, joins) {
+                    (true, _) => {}
+                    (false, true) => self.members[group.number] += 1,
+                    (false, false) => {
+                        self.members[group.number] -= 1;
+                        touched.left.insert(name.clone());
                     }
                 }
-                touched.groups.insert(name.clone());
+                if let Some(place) = group.place {
+                    let addresses = Arc::make_mut(&mut self.addresses[place as usize]);
+                    if joins {
+                        addresses.add(facts);
+                    } else {
+                        addresses.remove(facts);
+                    }
+                }
             }
         }
-        true
     }
 
     /// Follows a peer that rules name. `false` where it is gone and must not be.

@@ -1,8 +1,17 @@
 //! Between peers as they are declared and peers as the tables have them.
 
-use crate::tables::PeerFacts;
+use crate::tables::{PeerFacts, Tables};
 use weir_abi::desired::Peer;
 use weir_abi::key::PresharedKey;
+
+impl Tables {
+    /// The peers as they would be declared, preshared keys included, in the order in which they were.
+    pub fn declared(&self) -> Vec<Peer> {
+        let mut facts: Vec<_> = self.peers.iter().map(|(_, facts)| facts).collect();
+        facts.sort_unstable_by_key(|facts| facts.id);
+        facts.into_iter().map(|facts| declared(facts)).collect()
+    }
+}
 
 pub(super) fn no_preshared_key() -> PresharedKey {
     PresharedKey::from_bytes([0; 32])

@@ -8,7 +8,7 @@ use crate::tables::{PeerFacts, PeerId, Remembered, Tables};
 use arc_swap::ArcSwap;
 use core::net::SocketAddr;
 use draft::Draft;
-use facts::{copy, declared};
+use facts::copy;
 use std::collections::HashMap;
 use std::sync::Arc;
 use weir_abi::change::{ChangeSet, Refusal};
@@ -91,13 +91,11 @@ impl Applier {
     /// The desired state in force, secrets included, peers in the order in which they were declared.
     pub fn desired(&self) -> Desired {
         let tables = self.published.load();
-        let mut facts: Vec<_> = tables.peers.iter().map(|(_, facts)| facts).collect();
-        facts.sort_unstable_by_key(|facts| facts.id);
         Desired {
             private_key: self.interface.private_key.clone(),
             listen_port: self.interface.listen_port,
             fwmark: self.interface.fwmark,
-            peers: facts.into_iter().map(|facts| declared(facts)).collect(),
+            peers: tables.declared(),
             rules: tables.access.declared().all().to_vec(),
         }
     }

@@ -16,7 +16,7 @@ use std::os::fd::AsFd as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use weir_abi::change::{Change, ChangeSet};
-use weir_abi::desired::{Desired, Origin, Peer, Revision};
+use weir_abi::desired::{Desired, Origin, Revision};
 use weir_abi::events::{EventKind, NAMED_MAX};
 use weir_abi::key::PublicKey;
 use weir_engine::limits::{EVENTS, SHARDS_MAX};
@@ -169,15 +169,6 @@ impl DataPlane {
     /// The desired state in force, secrets included.
     pub fn desired(&self) -> Desired {
         self.lock().applier.desired()
-    }
-
-    /// The declared peers, secrets included, and the tables that they are in.
-    pub fn declared(&self) -> (Vec<Peer>, Arc<weir_engine::Tables>) {
-        let inner = self.lock();
-        (
-            inner.applier.desired().peers,
-            inner.applier.published().load_full(),
-        )
     }
 
     /// The tables in force.

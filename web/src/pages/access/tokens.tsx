@@ -41,7 +41,7 @@ export function Tokens(): JSX.Element {
       {loaded.data?.items.length === 0 && <p class="empty">No tokens. Scripts and Prometheus need one.</p>}
       {loaded.data && loaded.data.items.length > 0 && (
         <Scroller label="Tokens">
-          <table>
+          <table class="stack-rows">
             <thead>
               <tr>
                 <th scope="col">Name</th>
@@ -71,14 +71,14 @@ export function Tokens(): JSX.Element {
                       ))
                     )}
                   </td>
-                  <td>
+                  <td data-word="ends">
                     <Ends at={token.expires_at} />
                   </td>
-                  <td>
+                  <td data-word="used">
                     <Ago at={token.last_used_at} />
                   </td>
-                  <td>
-                    <Ago at={token.created_at} /> <span class="small muted block">by {token.created_by}</span>
+                  <td data-word="made">
+                    <Ago at={token.created_at} /> <span class="small muted">by {token.created_by}</span>
                   </td>
                   <td class="num">
                     {writable && (

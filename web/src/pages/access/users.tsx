@@ -55,7 +55,7 @@ export function Users(): JSX.Element {
       {!loaded.data && loaded.error === null && <Loading />}
       {loaded.data && (
         <Scroller label="Users">
-          <table>
+          <table class="stack-rows">
             <thead>
               <tr>
                 <th scope="col">Name</th>
@@ -87,10 +87,10 @@ export function Users(): JSX.Element {
                       user.role
                     )}
                   </td>
-                  <td>
+                  <td data-word="signed in">
                     <Ago at={user.last_login_at} />
                   </td>
-                  <td>
+                  <td data-word="added">
                     <Ago at={user.created_at} />
                   </td>
                   <td class="num">

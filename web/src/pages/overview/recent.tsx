@@ -1,7 +1,7 @@
 // What happened lately: peers that came and went while the page was open, and handshakes that were refused.
 
 import type { JSX } from "preact";
-import type { RefusedHandshake } from "../../api/types";
+import type { DeniedFlow, PeerStateChanged, RefusedHandshake } from "../../api/types";
 import { count } from "../../lib/format";
 import { keyToPath } from "../../lib/keys";
 import { called } from "../../lib/names";
@@ -23,29 +23,15 @@ const MOST = 12;
 
 /** The newest of both. */
 export function Recent({ happenings, refused }: { happenings: Happening[]; refused: RefusedHandshake[] }): JSX.Element {
-  const heard = happenings.filter((happening) => happening.kind === "state");
   return (
     <section class="card" aria-labelledby="recent-h">
       <div class="head">
         <h2 id="recent-h">Lately</h2>
         <span class="aside small muted">peers since this page was opened</span>
       </div>
-      {heard.length === 0 && refused.length === 0 && <p class="muted">Quiet so far.</p>}
+      {happenings.length === 0 && refused.length === 0 && <p class="muted">Quiet so far.</p>}
       <ul class="feed">
-        {heard.slice(0, MOST).map(({ event }, place) => {
-          const shown: Shown = event.state === "disconnected" ? "gone" : event.state;
-          return (
-            <li key={place}>
-              <span class={toneOf(shown)}>
-                <Shape shown={shown} />
-              </span>
-              <span>
-                <a href={`#/peers/${keyToPath(event.public_key)}`}>{called(event)}</a> {SHOWN_WORDS[shown].toLowerCase()}: {event.reason}
-              </span>
-              <Ago at={event.at} />
-            </li>
-          );
-        })}
+        {happenings.slice(0, MOST).map((happening, place) => (happening.kind === "state" ? <StateLine key={place} event={happening.event} /> : <DeniedLine key={place} event={happening.event} />))}
         {refused.slice(0, MOST).map((event) => (
           <li key={`${event.source} ${event.why} ${event.peer}`}>
             <span class="bad">
@@ -70,5 +56,40 @@ export function Recent({ happenings, refused }: { happenings: Happening[]; refus
         ))}
       </ul>
     </section>
+  );
+}
+
+function StateLine({ event }: { event: PeerStateChanged }): JSX.Element {
+  const shown: Shown = event.state === "disconnected" ? "gone" : event.state;
+  return (
+    <li>
+      <span class={toneOf(shown)}>
+        <Shape shown={shown} />
+      </span>
+      <span>
+        <a href={`#/peers/${keyToPath(event.public_key)}`}>{called(event)}</a> {SHOWN_WORDS[shown].toLowerCase()}: {event.reason}
+      </span>
+      <Ago at={event.at} />
+    </li>
+  );
+}
+
+function DeniedLine({ event }: { event: DeniedFlow }): JSX.Element {
+  return (
+    <li>
+      <span class="warn">
+        <Icon name="rules" />
+      </span>
+      <span>
+        Denied{event.rule && <> by {event.rule}</>}: <code>{event.source}</code> to <code>{event.destination}</code>, {event.protocol}
+        {event.port !== null && ` ${event.port}`}
+        {event.public_key && (
+          <>
+            , <a href={`#/peers/${keyToPath(event.public_key)}`}>the peer</a>
+          </>
+        )}
+      </span>
+      <Ago at={event.at} />
+    </li>
   );
 }

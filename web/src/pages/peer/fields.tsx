@@ -67,7 +67,7 @@ export function NameFields({ draft, set, faults, groups, focus = false }: Fields
         value={draft.groups}
         onChange={(text) => set({ groups: text })}
         faults={faults}
-        help={groups.length > 0 ? `Apart by commas. There are: ${groups.slice(0, 6).map((group) => group.name).join(", ")}${groups.length > 6 ? " …" : ""}.` : "Apart by commas. Access rules name peers by their groups."}
+        help={groups.length > 0 ? `Apart by commas. There are: ${groups.slice(0, 6).map((group) => group.name).join(", ")}${groups.length > 6 ? " and others" : ""}.` : "Apart by commas. Access rules name peers by their groups."}
       />
     </div>
   );

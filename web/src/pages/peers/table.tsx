@@ -51,11 +51,10 @@ export function PeerTable(props: TableProps): JSX.Element {
   const view = useView(box, row, props.total);
   useEffect(() => props.onShown(view.first, view.end), [view.first, view.end, props.total, props.peers.length === 0]);
   const choosing = may("peers:write");
-  const columns = COLUMNS.length + (choosing ? 1 : 0);
   const rows: JSX.Element[] = [];
   for (let place = view.first; place < view.end; place++) {
     const peer = props.peers[place];
-    rows.push(peer ? <Row key={peer.public_key} peer={peer} place={place} chosen={props.chosen} choosing={choosing} /> : <Awaited key={place} place={place} columns={columns} />);
+    rows.push(peer ? <Row key={peer.public_key} peer={peer} place={place} chosen={props.chosen} choosing={choosing} /> : <Awaited key={place} place={place} />);
   }
   return (
     <div class="card flush peers" ref={box}>
@@ -69,9 +68,9 @@ export function PeerTable(props: TableProps): JSX.Element {
           </tr>
         </thead>
         <tbody>
-          <Space height={view.first * row} columns={columns} />
+          <Space height={view.first * row} />
           {rows}
-          <Space height={(props.total - view.end) * row} columns={columns} />
+          <Space height={(props.total - view.end) * row} />
         </tbody>
       </table>
     </div>
@@ -167,21 +166,19 @@ function Row({ peer, place, chosen, choosing }: { peer: Peer; place: number; cho
   );
 }
 
-function Awaited({ place, columns }: { place: number; columns: number }): JSX.Element {
+function Awaited({ place }: { place: number }): JSX.Element {
   return (
     <tr aria-rowindex={place + 2} class="awaited">
-      <td colSpan={columns} class="muted">
-        …
-      </td>
+      <td class="muted">…</td>
     </tr>
   );
 }
 
-function Space({ height, columns }: { height: number; columns: number }): JSX.Element | null {
+function Space({ height }: { height: number }): JSX.Element | null {
   if (height <= 0) return null;
   return (
     <tr aria-hidden="true" class="space">
-      <td colSpan={columns} style={{ height: `${height}px` }} />
+      <td style={{ height: `${height}px` }} />
     </tr>
   );
 }

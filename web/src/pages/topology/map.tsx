@@ -58,14 +58,14 @@ export function Map({ peers, links, gateway }: MapProps): JSX.Element {
         )}
         {drawn.bubbles.map((bubble) => (
           <g key={bubble.name}>
-            {!drawn.named && <BubbleBack bubble={bubble} above={bubble.y < center.y - 1} />}
+            {!drawn.named && <BubbleBack bubble={bubble} above={bubble.y < center.y - 1} letters={drawn.letters} />}
             {bubble.items.map((place) => (
               <Node key={place.item.id} place={place} named={drawn.named} below={place.y >= center.y} onHover={hover} onLeave={() => setTip(null)} />
             ))}
           </g>
         ))}
-        <rect class="gateway" x={center.x - 44} y={center.y - 17} width="88" height="34" rx="9" />
-        <text class="gateway-ink" x={center.x} y={center.y + 4} text-anchor="middle">
+        <rect class="gateway" x={center.x - 3.7 * drawn.letters} y={center.y - 1.4 * drawn.letters} width={7.4 * drawn.letters} height={2.8 * drawn.letters} rx={0.75 * drawn.letters} />
+        <text class="gateway-ink" x={center.x} y={center.y + 0.35 * drawn.letters} font-size={drawn.letters} text-anchor="middle">
           {cut(gateway, 12)}
         </text>
       </svg>
@@ -85,11 +85,11 @@ function Spoke({ from, to, bps }: { from: { x: number; y: number }; to: { x: num
   return <path class="spoke" d={`M${from.x} ${from.y}L${to.x} ${to.y}`} stroke-width={wide} />;
 }
 
-function BubbleBack({ bubble, above }: { bubble: Bubble<TopologyNode>; above: boolean }): JSX.Element {
+function BubbleBack({ bubble, above, letters }: { bubble: Bubble<TopologyNode>; above: boolean; letters: number }): JSX.Element {
   return (
     <>
       <circle class="bubble" cx={bubble.x} cy={bubble.y} r={bubble.r} />
-      <text class="faint" x={bubble.x} y={above ? bubble.y - bubble.r - 7 : bubble.y + bubble.r + 16} text-anchor="middle">
+      <text class="faint" x={bubble.x} y={above ? bubble.y - bubble.r - 0.6 * letters : bubble.y + bubble.r + 1.3 * letters} font-size={letters} text-anchor="middle">
         {cut(bubble.name || "no group", 18)} · {bubble.items.length}
       </text>
     </>
@@ -115,7 +115,7 @@ function Node({ place, named, below, onHover, onLeave }: NodeProps): JSX.Element
         <Shape shown={shown} bare />
       </g>
       {named && (
-        <text x={size / 2} y={below ? size + 15 : -8} text-anchor="middle">
+        <text x={size / 2} y={below ? size + 15 : -8} font-size="12" text-anchor="middle">
           {cut(item.label, 16)}
         </text>
       )}

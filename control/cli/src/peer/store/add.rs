@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use ureq::http::Method;
 use weir_abi::endpoint::Endpoint;
 use weir_abi::key::PresharedKey;
+use weir_abi::prefix::Prefix;
 use weir_config::conf::Conf;
 use zeroize::Zeroizing;
 
@@ -75,7 +76,7 @@ pub fn add(control: &Control, options: &AddArgs, directory: &Path) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     };
     let created: PeerCreated = answer.read()?;
-    if let Err(failure) = hand_over(control, options, &answer, &created, own_psk) {
+    if let Err(failure) = hand_over(control, options, &answer, &created, own_psk, input.full_tunnel) {
         // Nobody has the client's private key, and there is no other copy of it.
         control.send(
             &Method::DELETE,
@@ -105,12 +106,13 @@ fn hand_over(
     answer: &Answer,
     created: &PeerCreated,
     psk: Option<PresharedKey>,
+    full_tunnel: bool,
 ) -> Outcome<()> {
     let text = match &created.config {
         Some(config) => Zeroizing::new(config.clone()),
         None => template(control, &created.peer.public_key)?,
     };
-    let conf = adapted(&text, options, psk)?;
+    let conf = adapted(&text, options, psk, full_tunnel && created.config.is_none())?;
     if let Some(path) = &options.conf {
         files::replace(path, &conf)?;
     }
@@ -133,19 +135,33 @@ fn template(control: &Control, public_key: &str) -> Outcome<Zeroizing<String>> {
     Ok(Zeroizing::new(String::from_utf8_lossy(&answer.body).into_owned()))
 }
 
-/// With the address that was asked for, and the preshared key that was made here.
-fn adapted(text: &str, options: &AddArgs, psk: Option<PresharedKey>) -> Outcome<Zeroizing<String>> {
-    if options.gateway.is_none() && psk.is_none() {
+/// With the address that was asked for and the preshared key that was made here, and, of a template, which does not know
+/// of it, with everything going through the tunnel.
+fn adapted(
+    text: &str,
+    options: &AddArgs,
+    psk: Option<PresharedKey>,
+    full_tunnel: bool,
+) -> Outcome<Zeroizing<String>> {
+    if options.gateway.is_none() && psk.is_none() && !full_tunnel {
         return Ok(Zeroizing::new(text.to_owned()));
     }
     let mut conf = Conf::parse(text, "the client's configuration")?;
     for gateway in &mut conf.peers {
         if let Some(given) = &options.gateway {
-            let port = gateway.endpoint.as_ref().map_or(weir_config::DEFAULT_PORT, port);
+            let known = gateway.endpoint.as_ref();
+            let port = known.map_or(weir_config::DEFAULT_PORT, port);
             gateway.endpoint = Some(client::given_endpoint(given, port, "--gateway")?);
         }
         if let Some(psk) = &psk {
             gateway.preshared_key = Some(psk.clone());
+        }
+        if full_tunnel {
+            let all = |network: &Prefix| {
+                Prefix::new(network.address(), 0).expect("every family has the empty prefix")
+            };
+            gateway.allowed_ips = gateway.allowed_ips.iter().map(all).collect();
+            gateway.allowed_ips.dedup();
         }
     }
     Ok(conf.expose_text())
