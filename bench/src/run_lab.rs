@@ -114,7 +114,7 @@ impl RunLab {
 
     /// The configuration of the first client.
     pub fn first_client(&self) -> Result<ClientConf> {
-        let path = self.config.with_file_name("client1.conf");
+        let path = self.config.with_file_name("clients").join("client1.conf");
         let text = fs::read_to_string(&path).map_err(LabError::io(format!("read {}", path.display())))?;
         Ok(ClientConf::new(&text))
     }

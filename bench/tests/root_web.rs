@@ -56,19 +56,20 @@ fn client(topology: &Topology, host: &Namespace, number: u8, conf: &ClientConf) 
 #[ignore = "make test-web runs it, which sees to Node.js and Chromium"]
 fn a_client_that_the_page_added_passes_traffic() {
     let topology = Topology::new().unwrap();
-    let host = topology.namespace("gateway").unwrap();
-    host.forward().unwrap();
-    host.ip(&format!("address add {OUTSIDE}/32 dev lo")).unwrap();
-    let mut gateway = Gateway::start(&topology, &host);
-    let (url, password) = gateway.login();
+    let mut gateway = RunLab::start(&topology).unwrap();
+    let login = gateway.login().unwrap();
+    let host = gateway.host().clone();
 
-    let (_, mut going) = client(&topology, &host, 1, &gateway.first_client());
-    let inner: IpAddr = gateway.first_client().values("Address")[0]
+    let first = gateway.first_client().unwrap();
+    let (_, mut going) = client(&topology, &host, 1, &first);
+    let inner: IpAddr = first.values("Address")[0]
         .split('/')
         .next()
         .unwrap()
         .parse()
         .unwrap();
+    let peers = gateway.api().get("/v1/peers?owner=file").unwrap();
+    let first_key = peers["items"][0]["public_key"].as_str().unwrap();
     let folder = topology.folder();
     let (kept, gone) = (folder.join("kept.conf"), folder.join("gone"));
     let web = programs::root().join("web");

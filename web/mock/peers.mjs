@@ -19,6 +19,8 @@ const SORTS = {
 };
 
 const shown = (world, { rate: _, etag: __, ...peer }) => (world.dataplane ? peer : { ...peer, live: { ...peer.live, state: "absent", health: "absent", state_reason: "the data plane is away", endpoint: null } });
+/** A peer in a diff (RFC 6901). */
+const pointer = (peer) => `/peers/${peer.public_key.replace(/\//g, "~1")}`;
 const tag = (peer) => `"${peer.etag}"`;
 
 export async function peers(call, key) {
@@ -145,7 +147,7 @@ function plan(peer, input) {
   for (const field of PATCHED) {
     if (!(field in input)) continue;
     next[field] = input[field] ?? (field === "groups" ? [] : field === "notes" ? "" : null);
-    if (JSON.stringify(peer[field]) !== JSON.stringify(next[field])) diff.push({ op: "replace", path: `/peers/${peer.name ?? peer.public_key}/${field}`, before: peer[field], after: next[field] });
+    if (JSON.stringify(peer[field]) !== JSON.stringify(next[field])) diff.push({ op: "replace", path: `${pointer(peer)}/${field}`, before: peer[field], after: next[field] });
   }
   return { diff, next };
 }
@@ -182,7 +184,7 @@ async function patch(call, peer) {
 function remove(call, peer) {
   const { world, response } = call;
   refuseFile(peer);
-  const diff = [{ op: "remove", path: `/peers/${peer.name ?? peer.public_key}`, before: { name: peer.name }, after: null }];
+  const diff = [{ op: "remove", path: pointer(peer), before: { name: peer.name }, after: null }];
   const outcome = changed(call, diff, call.caller, () => {
     world.peers.delete(peer.public_key);
     return () => world.peers.set(peer.public_key, peer);
@@ -201,11 +203,11 @@ async function bulk(call) {
     const peer = world.peers.get(public_key);
     if (op === "put" && !peer) {
       const made = fresh(world, { ...input, public_key });
-      return { peer: made, diff: [{ op: "add", path: `/peers/${made.name}`, before: null, after: { name: made.name } }], run: () => (world.peers.set(public_key, made), () => world.peers.delete(public_key)) };
+      return { peer: made, diff: [{ op: "add", path: pointer(made), before: null, after: { name: made.name } }], run: () => (world.peers.set(public_key, made), () => world.peers.delete(public_key)) };
     }
     if (!peer) throw new Refused(404, "There is no such peer", `no peer has the key ${public_key}`);
     refuseFile(peer);
-    if (op === "delete") return { peer, diff: [{ op: "remove", path: `/peers/${peer.name ?? public_key}`, before: { name: peer.name }, after: null }], run: () => (world.peers.delete(public_key), () => world.peers.set(public_key, peer)) };
+    if (op === "delete") return { peer, diff: [{ op: "remove", path: pointer(peer), before: { name: peer.name }, after: null }], run: () => (world.peers.delete(public_key), () => world.peers.set(public_key, peer)) };
     checked(input, world, peer);
     const { diff, next } = plan(peer, input);
     return { peer, diff, run: () => apply(peer, next), changes: diff.length > 0 };

@@ -19,9 +19,10 @@ if (!env.WEIR_URL) {
 
 const wanted = process.argv.slice(2);
 const files = readdirSync(`${root}/tests/pages`)
-  .filter((name) => mock || name !== "mock.test.mjs" || !console.log("mock.test.mjs is for the mock alone: not run against WEIR_URL"))
+  .filter((name) => mock || name !== "mock.test.mjs")
   .filter((name) => name.endsWith(".test.mjs") && (wanted.length === 0 || wanted.some((part) => name.includes(part))))
   .map((name) => `tests/pages/${name}`);
+if (!mock) console.log("mock.test.mjs is for the mock alone: not run against WEIR_URL");
 // One file after the other: they share the gateway behind the page.
 let failed = false;
 for (const file of files) {

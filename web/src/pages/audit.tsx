@@ -5,7 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { download, get, serverNow, told } from "../api/client";
 import type { AuditEntry, AuditPage, AuditVerification } from "../api/types";
 import { count } from "../lib/format";
-import { keyToPath, shortKey } from "../lib/keys";
+import { isKey, keyToPath, shortKey } from "../lib/keys";
 import { daysFrom, fromLocal, toLocal } from "../lib/times";
 import { go, href, route } from "../router";
 import { Select, Text } from "../ui/form";
@@ -151,8 +151,8 @@ function Entry({ entry }: { entry: AuditEntry }): JSX.Element {
 }
 
 function Target({ target }: { target: string }): JSX.Element {
-  const key = target.startsWith("peer/") ? target.slice(5) : null;
-  if (!key) return <span class="break">{target || "–"}</span>;
+  const key = target.replace(/^peer\//, "");
+  if (!isKey(key)) return <span class="break">{target || "–"}</span>;
   return (
     <a href={`#/peers/${keyToPath(key)}`} title={key}>
       peer {shortKey(key)}

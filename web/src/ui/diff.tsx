@@ -3,13 +3,14 @@
 import type { JSX } from "preact";
 import type { DiffEntry } from "../api/types";
 import { count } from "../lib/format";
+import { placeOf } from "../lib/names";
 
 const MOST = 200;
 const MARKS = { add: "+", remove: "−", replace: "~" } as const;
 const WORDS = { add: "Added", remove: "Removed", replace: "Changed" } as const;
 
-/** A diff's entries, one line each. */
-export function Diff({ entries }: { entries: DiffEntry[] }): JSX.Element {
+/** A diff's entries, one line each; `names` are those of peers by their keys. */
+export function Diff({ entries, names }: { entries: DiffEntry[]; names?: ReadonlyMap<string, string> }): JSX.Element {
   if (entries.length === 0) return <p class="muted">Nothing would change.</p>;
   return (
     <div class="stack tight">
@@ -19,7 +20,9 @@ export function Diff({ entries }: { entries: DiffEntry[] }): JSX.Element {
             <span aria-hidden="true">{MARKS[entry.op]}</span>
             <div>
               <span class="hidden-label">{WORDS[entry.op]}: </span>
-              <span class="path">{entry.path}</span>{" "}
+              <span class="path" title={entry.path}>
+                {placeOf(entry.path, names)}
+              </span>{" "}
               {entry.op !== "add" && entry.before !== undefined && <del>{shown(entry.before)}</del>}
               {entry.op === "replace" && " → "}
               {entry.op !== "remove" && entry.after !== undefined && <ins>{shown(entry.after)}</ins>}

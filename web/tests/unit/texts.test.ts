@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isKey, keyFromPath, keyToPath } from "../../src/lib/keys";
-import { listed } from "../../src/lib/names";
+import { listed, placeOf } from "../../src/lib/names";
 import { fromLocal, toLocal } from "../../src/lib/times";
 import { scopesOf } from "../../src/lib/scopes";
 import { href, parseRoute } from "../../src/router";
@@ -44,4 +44,12 @@ test("a role has what the lesser ones have", () => {
     assert.ok(scopesOf(less).every((scope) => scopesOf(more).includes(scope)));
     assert.ok(scopesOf(less).length < scopesOf(more).length);
   }
+});
+
+// Catches a key that is shown with its slashes escaped, and a rule that is counted from nought.
+test("differences say where they are", () => {
+  assert.equal(placeOf(`/peers/${KEY.replace(/\//g, "~1")}/allowed_ips`, new Map([[KEY, "anna-phone"]])), "anna-phone › allowed ips");
+  assert.equal(placeOf(`/peers/${KEY.replace(/\//g, "~1")}`), KEY);
+  assert.equal(placeOf("/rules/0/ports"), "rule 1 › ports");
+  assert.equal(placeOf("/settings/session_hours"), "settings › session_hours");
 });

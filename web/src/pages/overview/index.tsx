@@ -85,7 +85,7 @@ function Tiles({ counts }: { counts: PeerCounts | null }): JSX.Element {
       <Tile word="Received" value={bitRate(now?.rx_bps)} small={packetRate(now?.rx_pps)} />
       <Tile word="Sent" value={bitRate(now?.tx_bps)} small={packetRate(now?.tx_pps)} />
       <Tile word="Peers connected" value={counts ? count(counts.connected) : "–"} small={counts ? `of ${count(counts.total)}` : ""} />
-      <Tile word="Peers gone" value={counts ? count(counts.disconnected) : "–"} small={counts ? `${plural(counts.degraded, "peer")} degraded` : ""} />
+      <Tile word="Without a session" value={counts ? count(counts.disconnected) : "–"} small={counts ? `${plural(counts.degraded, "peer")} degraded` : ""} />
       <Tile word="Handshakes" value={compact(shakes)} small="in the last minute" />
       <Tile word="Dropped" value={compact(dropped)} small="packets in the last minute" />
     </dl>

@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import { preview, send, told } from "../../api/client";
 import type { BulkOperation, DiffEntry, Group, Peer } from "../../api/types";
 import { plural } from "../../lib/format";
+import { called } from "../../lib/names";
 import { known } from "../../lib/pages";
 import type { PeerList } from "../../state/peers";
 import { Dialog } from "../../ui/dialog";
@@ -178,7 +179,7 @@ function BulkDialog(props: { action: Action; peers: Peer[]; keys: string[]; grou
       )}
       {action === "delete" && <Note tone="warn">Deleted peers lose their sessions at once, and their keys are forgotten here.</Note>}
       {parts.length > 1 && <Note>The gateway takes {BULK_MOST} changes at a time, each thousand all or nothing: this is done in {parts.length} steps.</Note>}
-      {diff && <Diff entries={diff} />}
+      {diff && <Diff entries={diff} names={new Map(props.peers.map((peer) => [peer.public_key, called(peer)]))} />}
       {diff && diff.length > 0 && <Check label={`Take it back after ${CONFIRM_S} s unless I keep it`} help="For changes that may cut you off yourself." checked={confirm} onChange={setConfirm} />}
       {error !== null && (
         <Note tone="bad" live>
