@@ -35,6 +35,9 @@ const GROUP_MAX: usize = 512;
 /// Between two looks at the clock, for what has its time: an expiry, a change that reverts.
 const TICK: Duration = Duration::from_millis(500);
 
+/// Without a change for so long, what the data plane confirmed is written by a commit of its own.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// After a data plane that refused or went away, before it is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -114,7 +117,8 @@ impl Owner {
         let mut met = false;
         loop {
             let mut asks = Vec::new();
-            match self.asks.recv_timeout(TICK) {
+            let settled = self.confirmed.is_empty() && self.seen_stored;
+            match self.asks.recv_timeout(if settled { TICK } else { PAUSE }) {
                 Ok(ask) => asks.push(ask),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -124,6 +128,7 @@ impl Owner {
             {
                 asks.push(ask);
             }
+            let idle = asks.is_empty();
             let (mut changes, mut meet, mut stop) = (Vec::new(), false, false);
             for ask in asks {
                 match ask {
@@ -147,7 +152,10 @@ impl Owner {
             if stop {
                 break;
             }
-            self.write_confirmations();
+            // Under load the next change's commit takes them along.
+            if idle {
+                self.write_confirmations();
+            }
         }
         self.write_confirmations();
     }
