@@ -109,6 +109,8 @@ test: test-deps build peers kernels ## every test, with namespaces, peers and vi
 # Against a stand-in first, which needs no privileges; then against the real binaries and real clients.
 test-web: test-deps build peers ## the page in Chromium: every page, by keyboard, with ten thousand peers, with stock clients
 	cd web && npm run --silent unit && npm run --silent drift && npm run --silent size && npm run --silent pages
+	bench/api/schemathesis install
+	bench/monitoring/promtool > /dev/null
 	cargo test -p weir-bench --test root_web $(AS_ROOT) -- --ignored --nocapture
 
 test-monitoring: test-deps ## the alert rules and the dashboard

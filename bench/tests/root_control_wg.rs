@@ -45,11 +45,11 @@ fn shows(lab: &ControlLab, key: &PublicKey, allowed_ips: Option<&str>) -> Value 
 /// Actions in the audit log by this actor and on this peer, the newest first.
 fn audited(lab: &ControlLab, actor: &str, key: &PublicKey) -> Vec<String> {
     let log = lab.api().get("/v1/audit?limit=1000").unwrap();
-    let key = key.to_string();
+    let target = format!("peer/{key}");
     let entries = log["items"].as_array().unwrap();
     entries
         .iter()
-        .filter(|entry| entry["actor"] == actor && entry["target"].as_str().unwrap().ends_with(&key))
+        .filter(|entry| entry["actor"] == actor && entry["target"] == target.as_str())
         .map(|entry| entry["action"].as_str().unwrap().to_owned())
         .collect()
 }

@@ -1,5 +1,5 @@
 //! Why a peer does not connect: what was observed of it, and what that means. The table of observations and findings
-//! stands in `dataplane/docs/11-peer-states.md`.
+//! stands in `dataplane/docs/12-peer-states.md`.
 
 mod findings;
 #[cfg(test)]

@@ -366,7 +366,7 @@ impl Draft<'_> {
         self.write(Write::RemovePending(*id));
         self.note(
             Action::ChangeConfirmed,
-            id.to_string(),
+            format!("change/{id}"),
             [("summary".to_owned(), pending.summary)].into(),
         );
         Ok(())
@@ -379,7 +379,7 @@ impl Draft<'_> {
         self.write(Write::RemovePending(*id));
         self.note(
             Action::ChangeReverted,
-            id.to_string(),
+            format!("change/{id}"),
             [("summary".to_owned(), pending.summary)].into(),
         );
         for (key, peer) in &pending.before.peers {

@@ -30,9 +30,9 @@ pub struct AuditEntry {
     pub actor: String,
     /// From where: an address, `unix`, or empty.
     pub source: String,
-    /// What was done, such as `peer.create` or `login.refused`.
+    /// What was done, such as `peer.created` or `login.refused`.
     pub action: String,
-    /// To what, such as `peer/KEY`.
+    /// To what, such as `peer/KEY`, `user/NAME`, `token/ID`, `rules`.
     pub target: String,
     /// What it was; secrets are replaced by a fingerprint.
     pub before: Option<serde_json::Value>,

@@ -62,7 +62,7 @@ impl Draft<'_> {
 
     pub(super) fn login(&mut self, name: &str, action: Action, why: &str) {
         let outcome = [("outcome".to_owned(), why.to_owned())].into();
-        self.note(action, name.to_owned(), outcome);
+        self.note(action, format!("user/{name}"), outcome);
         if action == Action::LoggedIn
             && let Ok(mut user) = self.user(name)
         {

@@ -78,7 +78,7 @@ impl Made {
         const ACTIONS: [Action; 3] = [Action::PeerCreated, Action::PeerChanged, Action::PeerRemoved];
         let mut told = draft.expired.clone();
         for key in &draft.expired {
-            let target = key.to_string();
+            let target = format!("peer/{key}");
             self.audit.push(NewAuditEntry {
                 at: draft.by.now,
                 actor: draft.by.actor.clone(),
@@ -107,7 +107,7 @@ impl Made {
             self.counts[usize::from(old.is_some()) + usize::from(old.is_some() && new.is_none())] += 1;
             let compared = Compared {
                 path: format!("/peers/{}", shown::escaped(&key.to_string())),
-                target: key.to_string(),
+                target: format!("peer/{key}"),
                 actions: ACTIONS,
                 before: before.as_ref(),
                 after: after.as_ref(),
@@ -131,7 +131,7 @@ impl Made {
             actor: draft.by.actor.clone(),
             source: draft.by.source,
             action: Action::RulesChanged,
-            target: String::new(),
+            target: "rules".to_owned(),
             before: shown::rule_facts(old),
             after: shown::rule_facts(new),
         });
@@ -158,7 +158,7 @@ impl Made {
             let (before, after) = (old.map(shown::user), new.map(shown::user));
             let compared = Compared {
                 path: format!("/users/{}", shown::escaped(name)),
-                target: name.clone(),
+                target: format!("user/{name}"),
                 actions: [Action::UserCreated, changed, Action::UserRemoved],
                 before: before.as_ref(),
                 after: after.as_ref(),
@@ -182,7 +182,7 @@ impl Made {
             let (before, after) = (old.map(shown::token), new.map(shown::token));
             let compared = Compared {
                 path: format!("/tokens/{id}"),
-                target: id.to_string(),
+                target: format!("token/{id}"),
                 actions: [Action::TokenCreated, Action::TokenCreated, Action::TokenRevoked],
                 before: before.as_ref(),
                 after: after.as_ref(),
@@ -202,7 +202,7 @@ impl Made {
         let (before, after) = (shown::settings(old), shown::settings(new));
         let compared = Compared {
             path: "/settings".to_owned(),
-            target: String::new(),
+            target: "settings".to_owned(),
             actions: [Action::SettingsChanged; 3],
             before: Some(&before),
             after: Some(&after),
