@@ -20,15 +20,14 @@ use weir_model::Snapshot;
 const DRAWN_MAX: usize = 500;
 
 impl Service {
+    // A store that takes no writes is told by the status, an alert and the answer to each change. What can be read still is,
+    // and nobody else could be asked instead.
     pub(super) fn ready(&self) -> Readiness {
         let learnt = self.world.learnt.load();
         let mut missing = Vec::new();
         if !learnt.connected {
             let why = learnt.trouble.as_deref().unwrap_or("not met yet");
             missing.push(format!("the data plane is away: {why}"));
-        }
-        if let Some((_, why)) = &self.published().fault {
-            missing.push(format!("the store cannot be written: {why}"));
         }
         Readiness {
             ready: missing.is_empty(),
